@@ -1,0 +1,109 @@
+//! Whose fault an error is, and the conventions every module's errors follow.
+//!
+//! Each module has its own error enum; each implements [`Explain`], so that an edge can turn any of
+//! them into a message, a hint, a JSON body or an exit code without knowing the module. This module
+//! knows none of them.
+
+use serde::{Deserialize, Serialize};
+
+/// Whose fault it is that something did not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blame {
+    /// The person or program that asked: wrong argument, wrong file, or they stopped it themselves.
+    Caller,
+    /// The tenant's plugin.
+    Guest,
+    /// A limit that the operator set, reached without anybody's misbehaviour.
+    Limit,
+    /// Stockade itself or the machine below it.
+    Host,
+}
+
+impl Blame {
+    /// The word used in JSON and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Guest => "guest",
+            Self::Limit => "limit",
+            Self::Host => "host",
+        }
+    }
+}
+
+impl std::fmt::Display for Blame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a command ends, for the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: all done.
+    Done,
+    /// 1: Stockade or the machine failed.
+    HostFault,
+    /// 2: wrong usage or configuration.
+    Usage,
+    /// 3: some documents or tasks failed, the rest is done.
+    Partial,
+    /// 4: refused: busy, suspended, capacity or policy.
+    Refused,
+    /// 130: interrupted by the user.
+    Interrupted,
+}
+
+impl Exit {
+    /// The process exit status.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::HostFault => 1,
+            Self::Usage => 2,
+            Self::Partial => 3,
+            Self::Refused => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What an edge needs to know of an error besides its message.
+pub trait Explain: std::error::Error {
+    /// A stable word for machines: lower case, hyphens.
+    fn code(&self) -> &'static str;
+
+    /// Whose fault it is.
+    fn blame(&self) -> Blame;
+
+    /// How the command ends.
+    fn exit(&self) -> Exit {
+        match self.blame() {
+            Blame::Caller => Exit::Usage,
+            Blame::Guest => Exit::Partial,
+            Blame::Limit => Exit::Refused,
+            Blame::Host => Exit::HostFault,
+        }
+    }
+
+    /// What to do next, where there is something to do: a full sentence.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+/// An error's message with all its causes, each said once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let text = next.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = next.source();
+    }
+    message
+}
