@@ -54,7 +54,11 @@ impl Default for Config {
 /// The per-user cache that the set-up fills: `$STOCKADE_CACHE`, else `$XDG_CACHE_HOME/stockade`, else
 /// `~/.cache/stockade`.
 pub fn cache_dir() -> PathBuf {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     var("STOCKADE_CACHE")
         .or_else(|| var("XDG_CACHE_HOME").map(|dir| dir.join("stockade")))
         .or_else(|| var("HOME").map(|dir| dir.join(".cache/stockade")))
@@ -82,7 +86,12 @@ impl Config {
         let ranges = [
             ("embed_workers", self.embed_workers, 1, 256),
             ("embed_batch_tokens", self.embed_batch_tokens, 256, 16_384),
-            ("embed_queue_tokens_max", self.embed_queue_tokens_max, 10_000, 100_000_000),
+            (
+                "embed_queue_tokens_max",
+                self.embed_queue_tokens_max,
+                10_000,
+                100_000_000,
+            ),
             ("guest_threads", self.guest_threads, 1, 256),
             ("tasks_running_max", self.tasks_running_max, 1, 4_096),
             ("vector_cache_mib", self.vector_cache_mib, 8, 1 << 20),
@@ -92,7 +101,13 @@ impl Config {
         for (key, value, low, high) in ranges {
             if !(low..=high).contains(&value) {
                 let path = path.to_owned();
-                return Err(ConfigError::Range { path, key, value, low, high });
+                return Err(ConfigError::Range {
+                    path,
+                    key,
+                    value,
+                    low,
+                    high,
+                });
             }
         }
         Ok(())

@@ -92,9 +92,7 @@ pub fn check_document_id(id: &str) -> Result<(), CorpusError> {
 }
 
 /// A chunk's number within its tenant. Never reused.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChunkId(pub u64);
 
@@ -277,11 +275,18 @@ mod tests {
 
     #[test]
     fn spans_outside_the_text_or_inside_a_character_are_refused() {
-        let span = |start, end| Chunk { start, end, labels: vec![] };
+        let span = |start, end| Chunk {
+            start,
+            end,
+            labels: vec![],
+        };
         let text = "aé";
         assert!(Chunk::check_all(&[span(0, 1), span(1, 3)], text).is_ok());
         for bad in [span(0, 0), span(1, 0), span(0, 4), span(0, 2), span(2, 3)] {
-            assert!(Chunk::check_all(std::slice::from_ref(&bad), text).is_err(), "{bad:?}");
+            assert!(
+                Chunk::check_all(std::slice::from_ref(&bad), text).is_err(),
+                "{bad:?}"
+            );
         }
         assert!(Chunk::check_all(&[span(0, 1), span(0, 1)], text).is_err());
         assert!(Chunk::check_all(&[span(1, 3), span(0, 1)], text).is_err());
