@@ -1,0 +1,196 @@
+//! The wasmtime engine and its clock: one for the whole process, every knob beside its reason.
+//!
+//! It compiles nothing that strangers wrote (the compile child does, with the same [`settings`]) and
+//! knows no tenant.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use wasmtime::{Config, EngineWeak};
+
+/// How often running guests are asked whether they may go on.
+pub const TICK: Duration = Duration::from_millis(1);
+
+/// The guest's call stack. A constant of the engine: it cannot differ per store. It leaves the rest of
+/// the fiber's stack (2 MiB) to host functions, which must not overflow it.
+pub const GUEST_STACK: usize = 512 << 10;
+
+/// A fuel check at least this often, so that the fuel read after a kill is true to within this many
+/// instructions: a loop otherwise keeps its count in a register.
+pub const FUEL_INTERVAL: u64 = 1_000_000;
+
+/// The process's engine with its ticker. Cheap to clone; the ticker ends with the last clone.
+#[derive(Clone)]
+pub struct Engine {
+    engine: wasmtime::Engine,
+    ticker: Arc<Ticker>,
+}
+
+impl Engine {
+    /// Makes the engine and starts its ticker thread.
+    pub fn new() -> Result<Self, EngineError> {
+        let engine = wasmtime::Engine::new(&settings()).map_err(EngineError::Settings)?;
+        let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
+        Ok(Self { engine, ticker })
+    }
+
+    /// The engine itself.
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.engine
+    }
+
+    /// Keeps the ticker ticking for as long as the guard lives.
+    pub fn active(&self) -> Active {
+        self.ticker.begin();
+        Active(self.ticker.clone())
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+/// The settings of every engine, the compile child's included: artefacts are exchanged between them.
+pub fn settings() -> Config {
+    let mut config = Config::new();
+    only_plain_components(&mut config);
+    // Deterministic bound on work; epochs bound time and let a kill in.
+    config.consume_fuel(true);
+    config.epoch_interruption(true);
+    config.operator_cost(fuel_costs());
+    config.max_wasm_stack(GUEST_STACK);
+    // Strangers' backtraces cost time and tell them nothing they need.
+    config.wasm_backtrace_max_frames(None);
+    config
+}
+
+/// Components and nothing that a chunker or an agent does not need: each proposal that is off is code that
+/// an attacker cannot reach.
+fn only_plain_components(config: &mut Config) {
+    config.concurrency_support(false);
+    config.wasm_component_model(true);
+    config.wasm_component_model_async(false);
+    config.wasm_component_model_more_async_builtins(false);
+    config.wasm_component_model_async_stackful(false);
+    config.wasm_component_model_threading(false);
+    config.wasm_component_model_error_context(false);
+    config.wasm_component_model_gc(false);
+    config.wasm_component_model_map(false);
+    config.wasm_component_model_memory64(false);
+    config.wasm_component_model_fixed_length_lists(false);
+    config.wasm_component_model_implements(false);
+    config.wasm_threads(false);
+    config.wasm_shared_everything_threads(false);
+    config.shared_memory(false);
+    config.wasm_gc(false);
+    config.wasm_function_references(false);
+    config.wasm_exceptions(false);
+    config.gc_support(false);
+    config.wasm_memory64(false);
+    config.wasm_multi_memory(false);
+    config.wasm_stack_switching(false);
+    config.wasm_custom_page_sizes(false);
+    config.wasm_wide_arithmetic(false);
+    // Answers may differ between processors.
+    config.wasm_relaxed_simd(false);
+}
+
+/// wasmtime's costs, with growth charged too: by default a page of memory costs no fuel.
+fn fuel_costs() -> wasmtime::OperatorCost {
+    let mut costs = wasmtime::OperatorCost::new();
+    costs.variable.memory_grow_per_page = 255;
+    costs
+}
+
+/// Keeps the ticker awake; dropping it lets the ticker rest when no guest runs.
+#[derive(Debug)]
+pub struct Active(Arc<Ticker>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// An OS thread that advances the epoch while guests run and parks when none does: an idle millisecond
+/// tick costs 3 % of a core.
+#[derive(Debug)]
+struct Ticker {
+    running: AtomicUsize,
+    stop: AtomicBool,
+    thread: std::sync::OnceLock<std::thread::Thread>,
+}
+
+impl Ticker {
+    fn start(engine: EngineWeak) -> std::io::Result<Arc<Self>> {
+        let ticker = Arc::new(Self {
+            running: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            thread: std::sync::OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&ticker);
+        let handle = std::thread::Builder::new()
+            .name("epoch-ticker".to_owned())
+            .spawn(move || {
+                while let Some(ticker) = weak.upgrade() {
+                    if ticker.stop.load(Ordering::Acquire) {
+                        return;
+                    }
+                    let rest = ticker.running.load(Ordering::Acquire) == 0;
+                    drop(ticker);
+                    if rest {
+                        std::thread::park_timeout(Duration::from_secs(1));
+                        continue;
+                    }
+                    std::thread::sleep(TICK);
+                    match engine.upgrade() {
+                        Some(engine) => engine.increment_epoch(),
+                        None => return,
+                    }
+                }
+            })?;
+        let _ = ticker.thread.set(handle.thread().clone());
+        Ok(ticker)
+    }
+
+    fn begin(&self) {
+        if self.running.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+}
+
+/// The engine could not be made. Always the host's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refused its settings on this machine.
+    #[error("the WebAssembly engine cannot start: {0:#}")]
+    Settings(wasmtime::Error),
+    /// No thread for the ticker.
+    #[error("cannot start the epoch ticker")]
+    Ticker(#[source] std::io::Error),
+}
+
+impl crate::error::Explain for EngineError {
+    fn code(&self) -> &'static str {
+        "engine"
+    }
+    fn blame(&self) -> crate::error::Blame {
+        crate::error::Blame::Host
+    }
+}

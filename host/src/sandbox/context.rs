@@ -1,0 +1,166 @@
+//! What a store carries: the task, its memory limiter, its handles, and the host's side `T`.
+//!
+//! Every host call passes here, whatever its interface: it is counted, timed and placed in its phase.
+//! What the call does is not known here.
+
+use super::clock::GuestClock;
+use super::limiter::Limiter;
+use crate::bindings::chunker::stockade::plugin::host;
+use crate::task::{Meter, Phase, Task};
+use std::sync::Arc;
+use std::time::Instant;
+use wasmtime::component::ResourceTable;
+
+/// A guest was stopped; the task says why.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the task was stopped")]
+pub struct Halted;
+
+/// The data of one store.
+pub struct Context<T> {
+    /// The task that the call belongs to.
+    pub task: Arc<Task>,
+    /// The host's side of the world's own imports.
+    pub host: T,
+    /// Resources that the guest holds handles of.
+    pub table: ResourceTable,
+    pub(super) wasi: Option<wasmtime_wasi::WasiCtx>,
+    limiter: Limiter,
+    clock: Arc<GuestClock>,
+    running: Phase,
+    host_call: Option<Instant>,
+}
+
+impl<T> Context<T> {
+    pub(super) fn new(task: Arc<Task>, host: T) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(usize::try_from(task.limits.handles).unwrap_or(usize::MAX));
+        Self {
+            limiter: Limiter::new(task.clone()),
+            clock: GuestClock::new(task.clone()),
+            task,
+            host,
+            table,
+            wasi: None,
+            running: Phase::Instantiate,
+            host_call: None,
+        }
+    }
+
+    /// From here on guest code that runs is the call itself, no longer the instantiation.
+    pub fn instantiated(&mut self) {
+        self.running = Phase::Call;
+        self.task.enter(Phase::Call);
+    }
+
+    /// Charges bytes that crossed the boundary; beyond the limit the guest is halted.
+    pub fn cross(&self, bytes: usize) -> Result<(), Halted> {
+        let charged = self.task.charge_or_end(Meter::Boundary, bytes as u64);
+        charged.map_err(|_| Halted)
+    }
+
+    /// Begins a named host call.
+    pub fn enter(&self, phase: Phase) {
+        self.task.enter(phase);
+    }
+
+    pub(super) fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+
+    pub(super) fn clock(&self) -> Arc<GuestClock> {
+        self.clock.clone()
+    }
+
+    /// Takes time that the host spent on the guest's thread out of the guest's meter.
+    pub fn exclude_host_cpu<R>(&self, work: impl FnOnce() -> R) -> R {
+        let began = super::clock::thread_cpu_ns();
+        let result = work();
+        let spent = super::clock::thread_cpu_ns().saturating_sub(began);
+        self.clock.exclude(std::time::Duration::from_nanos(spent));
+        result
+    }
+
+    /// Once a tick, on the guest's thread: whether it may go on.
+    pub(super) fn tick(&self) -> Result<(), Halted> {
+        let task = &self.task;
+        task.check().map_err(|_| Halted)?;
+        let used = self.clock.guest_cpu();
+        if used > task.limits.cpu {
+            task.end(super::verdict::cpu(task, used));
+        } else if task.wall_left().is_zero() {
+            task.end(super::verdict::wall(task));
+        }
+        task.check().map_err(|_| Halted)
+    }
+
+    pub(super) fn enter_guest(&mut self) {
+        let phase = if self.host_call.is_some() { Phase::Realloc } else { self.running };
+        self.task.enter(phase);
+    }
+
+    pub(super) fn leave_guest(&mut self) {
+        if self.host_call.is_none() && self.running == Phase::Call {
+            self.task.enter(Phase::Result);
+        }
+    }
+
+    /// Counts the call before anything of it is done: refused calls count too.
+    pub(super) fn enter_host(&mut self) -> Result<(), Halted> {
+        self.task.enter(Phase::HostWasi);
+        self.host_call = Some(Instant::now());
+        let counted = self.task.charge_or_end(Meter::HostCalls, 1);
+        counted.map_err(|_| Halted)
+    }
+
+    pub(super) fn leave_host(&mut self) {
+        if let Some(began) = self.host_call.take() {
+            self.task.meters.add_host_wait(began.elapsed());
+        }
+        self.task.enter(self.running);
+    }
+}
+
+impl<T> std::fmt::Debug for Context<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("task", &self.task.id).finish_non_exhaustive()
+    }
+}
+
+/// The imports that both worlds share.
+impl<T> host::Host for Context<T> {
+    fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
+        self.enter(Phase::HostLog);
+        self.cross(message.len())?;
+        let limit = self.task.limits.log_bytes;
+        let before = self.task.meters.add_log(message.len() as u64);
+        if before < limit {
+            let room = usize::try_from(limit - before).unwrap_or(usize::MAX);
+            let text = crate::corpus::shorten(&message, room.min(4_096));
+            tracing::debug!(target: "guest", task = %self.task.id, tenant = %self.task.tenant, ?level, "{text}");
+        }
+        Ok(())
+    }
+
+    fn budget(&mut self) -> wasmtime::Result<host::Remaining> {
+        self.enter(Phase::HostBudget);
+        self.cross(size_of::<host::Remaining>())?;
+        let (task, limits) = (&self.task, &self.task.limits);
+        let left = |meter: Meter| limits.of(meter).saturating_sub(task.meters.charged(meter));
+        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Ok(host::Remaining {
+            fuel: limits.fuel.saturating_sub(task.meters.fuel()),
+            cpu_ms: millis(limits.cpu.saturating_sub(self.clock.guest_cpu())),
+            wall_ms: millis(task.wall_left()),
+            memory_bytes: limits.memory_bytes.saturating_sub(self.limiter.bytes()),
+            host_calls: left(Meter::HostCalls),
+            boundary_bytes: left(Meter::Boundary),
+            log_bytes: limits.log_bytes.saturating_sub(task.usage().log_bytes),
+            embed_tokens: left(Meter::EmbedTokens),
+            searches: left(Meter::Searches),
+            vectors_scanned: left(Meter::VectorsScanned),
+            read_bytes: left(Meter::Read),
+            results: limits.results,
+        })
+    }
+}
