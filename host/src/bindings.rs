@@ -32,7 +32,6 @@ pub mod agent {
         path: "../wit",
         world: "agent",
         imports: {
-            "stockade:plugin/host": trappable,
             default: async | trappable,
         },
         exports: { default: async },

@@ -67,14 +67,10 @@ pub fn settings() -> Config {
 }
 
 /// Components and nothing that a chunker or an agent does not need: each proposal that is off is code that
-/// an attacker cannot reach.
+/// an attacker cannot reach. Component-model async and its threads are not even compiled in (cargo features).
 fn only_plain_components(config: &mut Config) {
     config.concurrency_support(false);
     config.wasm_component_model(true);
-    config.wasm_component_model_async(false);
-    config.wasm_component_model_more_async_builtins(false);
-    config.wasm_component_model_async_stackful(false);
-    config.wasm_component_model_threading(false);
     config.wasm_component_model_error_context(false);
     config.wasm_component_model_gc(false);
     config.wasm_component_model_map(false);

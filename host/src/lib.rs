@@ -10,3 +10,11 @@ pub mod corpus;
 pub mod config;
 
 pub mod policy;
+
+pub mod task;
+
+pub mod engine;
+
+pub mod bindings;
+
+pub mod sandbox;

@@ -68,7 +68,6 @@ pub struct Meters {
     fuel: AtomicU64,
     guest_cpu_ns: AtomicU64,
     host_wait_ns: AtomicU64,
-    guest_wall_ns: AtomicU64,
     memory_peak: AtomicU64,
     log_bytes: AtomicU64,
     charged: [AtomicU64; 7],
