@@ -17,4 +17,6 @@ pub mod engine;
 
 pub mod bindings;
 
+pub mod plugin;
+
 pub mod sandbox;
