@@ -20,3 +20,5 @@ pub mod bindings;
 pub mod plugin;
 
 pub mod sandbox;
+
+pub mod db;

@@ -1,0 +1,623 @@
+//! A database is one SQLite file, opened the one way in which nothing acknowledged is lost, with one
+//! writer and as many readers as there are readers.
+//!
+//! This is the only module that names `rusqlite`; the schemas that others keep in their files are
+//! not known here.
+
+use crate::error::{Blame, Explain};
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{OpenFlags, TransactionBehavior, ffi};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use rusqlite::types::ValueRef;
+pub use rusqlite::{
+    CachedStatement, Connection, Error as SqlError, OptionalExtension, Row, Rows, Transaction,
+    params,
+};
+
+/// The oldest SQLite that is used: earlier ones have a data race in the write-ahead log.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long one process waits for another that holds the file's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The log is copied into the database when it reaches this many pages.
+const CHECKPOINT_PAGES: i32 = 1_000;
+
+/// What a log that grew during a long read is cut to afterwards, in bytes.
+const LOG_BYTES_KEPT: i64 = 32 << 20;
+
+/// Idle readers that are kept for the next read.
+const IDLE_READERS_MAX: usize = 2;
+
+/// Virtual machine steps of SQLite between two looks at the interrupt: well under 1 ms.
+const STEPS_PER_CHECK: i32 = 1_000;
+
+/// Whose file it is and how its schema came about.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// What the file is called in messages.
+    pub name: &'static str,
+    /// Tells our files from any other SQLite file.
+    pub application_id: i32,
+    /// SQL that brings the schema from version n to n + 1, in order, starting with an empty file.
+    pub migrations: &'static [&'static str],
+    /// SQL that every new connection runs: temporary tables. May be empty.
+    pub connection_sql: &'static str,
+    /// Size of a page in a new file: a power of two, 512 to 65,536.
+    pub page_bytes: u32,
+    /// Page cache of one connection.
+    pub cache_kib: i32,
+}
+
+/// Tells native work that its task is over. Cheap to clone and to ask.
+#[derive(Clone)]
+pub struct Interrupt(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl Interrupt {
+    /// Interrupted as soon as `over` says so. It is asked often, from the thread that works.
+    pub fn new(over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(over)))
+    }
+
+    /// Never interrupted.
+    pub fn never() -> Self {
+        Self(None)
+    }
+
+    /// Whether to stop.
+    pub fn is_set(&self) -> bool {
+        self.0.as_ref().is_some_and(|over| over())
+    }
+
+    /// [`DbError::Interrupted`] when it is time to stop.
+    pub fn check(&self) -> Result<(), DbError> {
+        if self.is_set() { Err(DbError::Interrupted) } else { Ok(()) }
+    }
+}
+
+impl std::fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Interrupt").field(&self.is_set()).finish()
+    }
+}
+
+/// An open file. Shared by reference: writers wait for each other, readers for nobody.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    kind: Kind,
+    writer: Mutex<Writer>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    connection: Option<Connection>,
+    bytes_max: Option<u64>,
+}
+
+impl Database {
+    /// Opens the file at `path`, or makes it where its folder exists, and brings its schema up to
+    /// date in one transaction. Refuses a file of another kind or of a newer schema.
+    pub fn open(path: &Path, kind: &Kind) -> Result<Self, DbError> {
+        check_library()?;
+        let is_new = !path.exists();
+        let mut connection = connect(path, kind)?;
+        check_kind(&connection, path, kind)?;
+        migrate(&mut connection, kind)?;
+        connection.execute_batch(kind.connection_sql)?;
+        if is_new {
+            sync_folder(path)?;
+        }
+        let writer = Writer { connection: Some(connection), bytes_max: None };
+        Ok(Self {
+            path: path.to_owned(),
+            kind: *kind,
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in a write transaction: all of it is on disk when this returns `Ok`, and none of it
+    /// is visible when it returns an error. Waits for other writers.
+    ///
+    /// After an error the connection is closed and the next write gets a new one, so that no state
+    /// of a failed write, of a full disk or of a bad one lives on.
+    pub fn write<T, E: From<DbError>>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut writer = lock(&self.writer);
+        let mut connection = match writer.connection.take() {
+            Some(connection) => connection,
+            None => self.writing_connection(writer.bytes_max)?,
+        };
+        let outcome = transact(&mut connection, work);
+        if outcome.is_ok() {
+            writer.connection = Some(connection);
+        }
+        outcome
+    }
+
+    /// Begins a read: one unchanging state of the database, until the [`Reader`] is dropped. Statements
+    /// end with [`DbError::Interrupted`] within a millisecond of `interrupt`.
+    ///
+    /// The write-ahead log cannot be reset while a read lasts: keep it short.
+    pub fn read(&self, interrupt: &Interrupt) -> Result<Reader<'_>, DbError> {
+        let idle = lock(&self.readers).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.reading_connection()?,
+        };
+        let watch = interrupt.clone();
+        if watch.0.is_some() {
+            connection.progress_handler(STEPS_PER_CHECK, Some(move || watch.is_set()))?;
+        }
+        connection.execute_batch("BEGIN")?;
+        Ok(Reader { database: self, connection: Some(connection) })
+    }
+
+    /// Refuses writes that would grow the file beyond `bytes`, with [`DbError::Full`]. `None`: the disk
+    /// is the limit.
+    pub fn limit_bytes(&self, bytes: Option<u64>) -> Result<(), DbError> {
+        let mut writer = lock(&self.writer);
+        writer.bytes_max = bytes;
+        match &writer.connection {
+            Some(connection) => limit_pages(connection, bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Bytes on disk: the database and its write-ahead log.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |m| m.len());
+        size(&self.path) + size(Path::new(&log))
+    }
+
+    /// Copies the write-ahead log into the database and empties it, as far as readers allow.
+    pub fn checkpoint(&self) -> Result<(), DbError> {
+        let writer = lock(&self.writer);
+        if let Some(connection) = &writer.connection {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// What SQLite's own check of the file's structure finds: empty when it is sound. Reads all of it.
+    pub fn quick_check(&self, interrupt: &Interrupt) -> Result<Vec<String>, DbError> {
+        let reader = self.read(interrupt)?;
+        let mut statement = reader.prepare("PRAGMA quick_check(100)")?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let mut findings = lines.collect::<Result<Vec<_>, _>>()?;
+        findings.retain(|line| line != "ok");
+        Ok(findings)
+    }
+
+    /// Writes a copy of one unchanging state to `target`, which must not exist, while others read and
+    /// write. What there is of `target` after an error is of no use.
+    pub fn backup(&self, target: &Path, interrupt: &Interrupt) -> Result<(), DbError> {
+        let reader = self.read(interrupt)?;
+        // The read begins with the first statement, and pins the state that is copied.
+        reader.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        drop(std::fs::File::create_new(target)?);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut copy = Connection::open_with_flags(target, flags)?;
+        let backup = rusqlite::backup::Backup::new(&reader, &mut copy)?;
+        while backup.step(256)? != rusqlite::backup::StepResult::Done {
+            interrupt.check()?;
+        }
+        drop(backup);
+        drop(copy);
+        std::fs::File::open(target)?.sync_all()?;
+        sync_folder(target)
+    }
+
+    fn writing_connection(&self, bytes_max: Option<u64>) -> Result<Connection, DbError> {
+        let connection = connect(&self.path, &self.kind)?;
+        connection.execute_batch(self.kind.connection_sql)?;
+        limit_pages(&connection, bytes_max)?;
+        Ok(connection)
+    }
+
+    fn reading_connection(&self) -> Result<Connection, DbError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        configure(&connection, &self.kind)?;
+        connection.execute_batch(self.kind.connection_sql)?;
+        Ok(connection)
+    }
+}
+
+/// One unchanging state of a database.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    database: &'a Database,
+    connection: Option<Connection>,
+}
+
+impl std::ops::Deref for Reader<'_> {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        match &self.connection {
+            Some(connection) => connection,
+            None => unreachable!("taken only by drop"),
+        }
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let quiet = connection.progress_handler(0, None::<fn() -> bool>).is_ok();
+        let ended = connection.execute_batch("ROLLBACK").is_ok();
+        let mut readers = lock(&self.database.readers);
+        if quiet && ended && readers.len() < IDLE_READERS_MAX {
+            readers.push(connection);
+        }
+    }
+}
+
+/// Memory is never left half-changed under these locks, so a panic elsewhere does not spoil them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn check_library() -> Result<(), DbError> {
+    match rusqlite::version_number() {
+        found if found < OLDEST_SQLITE => Err(DbError::Library { found: rusqlite::version() }),
+        _ => Ok(()),
+    }
+}
+
+fn connect(path: &Path, kind: &Kind) -> Result<Connection, DbError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Has an effect on an empty file only.
+    connection.pragma_update(None, "page_size", kind.page_bytes)?;
+    let mode: String =
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(DbError::Log { mode });
+    }
+    // FULL: NORMAL may lose the last commits when the power goes.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    configure(&connection, kind)?;
+    Ok(connection)
+}
+
+/// What holds for readers and writers alike.
+fn configure(connection: &Connection, kind: &Kind) -> Result<(), DbError> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -kind.cache_kib)?;
+    // Mapped pages would count as our memory, and a read error would be a signal.
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, 64 << 20)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn check_kind(connection: &Connection, path: &Path, kind: &Kind) -> Result<(), DbError> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |r| r.get::<_, i32>(0));
+    let id = number("application_id")?;
+    let version = number("user_version")?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_empty = id == 0 && version == 0 && tables == 0;
+    if id != kind.application_id && !is_empty {
+        return Err(DbError::Foreign { path: path.to_owned(), name: kind.name });
+    }
+    let known = kind.migrations.len();
+    match usize::try_from(version) {
+        Ok(found) if found <= known => Ok(()),
+        _ => Err(DbError::Newer { path: path.to_owned(), found: version, known }),
+    }
+}
+
+fn migrate(connection: &mut Connection, kind: &Kind) -> Result<(), DbError> {
+    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |r| r.get::<_, u32>(0));
+    let newest = kind.migrations.len() as u32;
+    if version(connection)? >= newest {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for sql in kind.migrations.iter().skip(version(&transaction)? as usize) {
+        transaction.execute_batch(sql)?;
+    }
+    transaction.pragma_update(None, "application_id", kind.application_id)?;
+    transaction.pragma_update(None, "user_version", newest)?;
+    Ok(transaction.commit()?)
+}
+
+fn transact<T, E: From<DbError>>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(DbError::from)?;
+    // Dropped without a commit, it rolls back, unless SQLite already has.
+    let value = work(&transaction)?;
+    transaction.commit().map_err(DbError::from)?;
+    Ok(value)
+}
+
+fn limit_pages(connection: &Connection, bytes: Option<u64>) -> Result<(), DbError> {
+    let page: u32 = connection.pragma_query_value(None, "page_size", |r| r.get(0))?;
+    let most = u32::MAX - 1;
+    let fit = |bytes: u64| u32::try_from(bytes / u64::from(page.max(1))).unwrap_or(most);
+    let pages = bytes.map_or(most, |b| fit(b).clamp(1, most));
+    connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    Ok(())
+}
+
+/// A new file is durable when its folder is.
+fn sync_folder(path: &Path) -> Result<(), DbError> {
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// What a database could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The disk, or the limit of [`Database::limit_bytes`], is full. Nothing was written.
+    #[error("no space left for the database")]
+    Full(#[source] SqlError),
+    /// The file is damaged or is no database.
+    #[error("the database file is damaged: {0}")]
+    Corrupt(#[source] SqlError),
+    /// Somebody else holds the file.
+    #[error("the database file is in use by another process")]
+    Busy(#[source] SqlError),
+    /// The file cannot be opened, read or written.
+    #[error("the database file cannot be read or written: {0}")]
+    File(#[source] SqlError),
+    /// The folder or the file cannot be read or written.
+    #[error("the database's folder cannot be read or written: {0}")]
+    Folder(#[from] std::io::Error),
+    /// The task is over.
+    #[error("interrupted")]
+    Interrupted,
+    /// Not our file.
+    #[error("{path} is not a {name}")]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// What it should be.
+        name: &'static str,
+    },
+    /// A later version of Stockade wrote the file.
+    #[error("{path} has schema version {found}; this version of stockade knows {known}")]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The newest that we know.
+        known: usize,
+    },
+    /// The file system cannot keep a write-ahead log.
+    #[error("the database cannot keep a write-ahead log here, only '{mode}'")]
+    Log {
+        /// What SQLite fell back to.
+        mode: String,
+    },
+    /// The SQLite that is linked is too old to be safe.
+    #[error("SQLite {found} is too old")]
+    Library {
+        /// Its version.
+        found: &'static str,
+    },
+    /// SQLite refused a statement: our mistake.
+    #[error("the database refused a statement: {0}")]
+    Statement(#[source] SqlError),
+}
+
+impl From<SqlError> for DbError {
+    fn from(error: SqlError) -> Self {
+        use rusqlite::ErrorCode as Code;
+        let SqlError::SqliteFailure(cause, _) = &error else { return Self::Statement(error) };
+        match cause.code {
+            // The shared-memory index cannot grow: a full disk reports itself so.
+            _ if cause.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Self::Full(error),
+            Code::DiskFull => Self::Full(error),
+            Code::DatabaseCorrupt | Code::NotADatabase => Self::Corrupt(error),
+            Code::DatabaseBusy | Code::DatabaseLocked => Self::Busy(error),
+            Code::OperationInterrupted => Self::Interrupted,
+            Code::SystemIoFailure
+            | Code::CannotOpen
+            | Code::ReadOnly
+            | Code::PermissionDenied
+            | Code::FileLockingProtocolFailed
+            | Code::OutOfMemory
+            | Code::NoLargeFileSupport => Self::File(error),
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+impl Explain for DbError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "storage-full",
+            Self::Corrupt(_) => "storage-corrupt",
+            Self::Busy(_) => "storage-busy",
+            Self::File(_) | Self::Folder(_) | Self::Log { .. } => "storage-io",
+            Self::Interrupted => "interrupted",
+            Self::Foreign { .. } => "storage-foreign",
+            Self::Newer { .. } => "storage-newer",
+            Self::Library { .. } | Self::Statement(_) => "storage-bug",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Interrupted => Blame::Caller,
+            _ => Blame::Host,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Full(_) => "Free some space and try again; nothing that was acknowledged is lost.",
+            Self::Corrupt(_) => "Run 'stockade doctor', then restore this file from a backup.",
+            Self::Busy(_) => "Stop the other process that uses this data folder.",
+            Self::File(_) | Self::Folder(_) => "Check the disk and the permissions of the data folder.",
+            Self::Foreign { .. } => "Move the file away; stockade makes a new one.",
+            Self::Newer { .. } => "Use the newer stockade, or restore a backup made by this one.",
+            Self::Log { .. } => "Put the data folder on a local file system.",
+            Self::Interrupted | Self::Library { .. } | Self::Statement(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(migrations: &'static [&'static str]) -> Kind {
+        Kind {
+            name: "test file",
+            application_id: 0x0053_5401,
+            migrations,
+            connection_sql: "",
+            page_bytes: 4_096,
+            cache_kib: 256,
+        }
+    }
+
+    fn count(db: &Database) -> i64 {
+        let reader = db.read(&Interrupt::never()).unwrap();
+        reader.query_row("SELECT count(*) FROM t", [], |r| r.get(0)).unwrap()
+    }
+
+    fn insert(db: &Database, bytes: u32) -> Result<(), DbError> {
+        db.write(|tx| {
+            tx.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes])?;
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn schemas_migrate_forward_and_newer_ones_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap());
+        let two = kind(&["CREATE TABLE t(x)", "INSERT INTO t VALUES (1)"]);
+        for _ in 0..2 {
+            assert_eq!(count(&Database::open(&path, &two).unwrap()), 1);
+        }
+        let newer = Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap_err();
+        assert!(matches!(newer, DbError::Newer { found: 2, known: 1, .. }), "{newer}");
+    }
+
+    #[test]
+    fn a_failed_migration_leaves_the_old_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap());
+        let broken = kind(&["CREATE TABLE t(x)", "INSERT INTO t VALUES (1); nonsense"]);
+        assert!(Database::open(&path, &broken).is_err());
+        assert_eq!(count(&Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap()), 0);
+    }
+
+    #[test]
+    fn files_that_are_not_ours_are_refused_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let ours = kind(&["CREATE TABLE t(x)"]);
+        drop(Database::open(&path, &Kind { application_id: 7, ..ours }).unwrap());
+        assert!(matches!(Database::open(&path, &ours), Err(DbError::Foreign { .. })));
+        let junk = folder.path().join("b.db");
+        std::fs::write(&junk, "x".repeat(5_000)).unwrap();
+        assert!(matches!(Database::open(&junk, &ours), Err(DbError::Corrupt(_))));
+        assert_eq!(std::fs::read(&junk).unwrap().len(), 5_000);
+    }
+
+    #[test]
+    fn a_full_file_fails_whole_writes_and_recovers() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Database::open(&folder.path().join("a.db"), &kind(&["CREATE TABLE t(x)"])).unwrap();
+        insert(&db, 10).unwrap();
+        db.limit_bytes(Some(100_000)).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(insert(&db, 200_000), Err(DbError::Full(_))));
+        }
+        assert_eq!(count(&db), 1);
+        insert(&db, 10).unwrap();
+        db.limit_bytes(None).unwrap();
+        insert(&db, 200_000).unwrap();
+        assert_eq!(count(&db), 3);
+    }
+
+    #[test]
+    fn a_panic_in_a_write_rolls_it_back_and_spoils_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Database::open(&folder.path().join("a.db"), &kind(&["CREATE TABLE t(x)"])).unwrap();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            db.write(|tx| -> Result<(), DbError> {
+                tx.execute("INSERT INTO t VALUES (1)", [])?;
+                panic!("on purpose");
+            })
+        }));
+        assert!(panicked.is_err());
+        insert(&db, 1).unwrap();
+        assert_eq!(count(&db), 1);
+    }
+
+    #[test]
+    fn a_read_sees_one_state_and_can_be_interrupted() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Database::open(&folder.path().join("a.db"), &kind(&["CREATE TABLE t(x)"])).unwrap();
+        let reader = db.read(&Interrupt::never()).unwrap();
+        let rows = || reader.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0)).unwrap();
+        assert_eq!(rows(), 0);
+        insert(&db, 1).unwrap();
+        assert_eq!((rows(), count(&db)), (0, 1));
+        let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+        let reader = db.read(&Interrupt::new(|| true)).unwrap();
+        let error = reader.query_row(endless, [], |r| r.get::<_, i64>(0)).unwrap_err();
+        assert!(matches!(DbError::from(error), DbError::Interrupted));
+        drop(reader);
+        assert_eq!(count(&db), 1);
+    }
+
+    #[test]
+    fn a_backup_is_one_state_and_opens_as_its_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = kind(&["CREATE TABLE t(x)"]);
+        let db = Database::open(&folder.path().join("a.db"), &ours).unwrap();
+        (0..20).for_each(|_| insert(&db, 5_000).unwrap());
+        let copy = folder.path().join("copy.db");
+        db.backup(&copy, &Interrupt::never()).unwrap();
+        insert(&db, 1).unwrap();
+        let copied = Database::open(&copy, &ours).unwrap();
+        assert_eq!(count(&copied), 20);
+        assert!(copied.quick_check(&Interrupt::never()).unwrap().is_empty());
+        assert!(db.backup(&copy, &Interrupt::never()).is_err(), "does not overwrite");
+    }
+}
