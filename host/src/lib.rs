@@ -22,3 +22,5 @@ pub mod plugin;
 pub mod sandbox;
 
 pub mod db;
+
+pub mod loader;
