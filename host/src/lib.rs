@@ -23,4 +23,6 @@ pub mod sandbox;
 
 pub mod db;
 
+pub mod catalog;
+
 pub mod loader;

@@ -5,9 +5,11 @@
 
 mod cache;
 mod compile;
+mod options;
 mod structure;
 
 pub use compile::{CompileProfile, compile_child};
+pub use options::{OptionError, OptionSpec, OptionType, Options, check_specs, resolve};
 pub use structure::{Structure, inspect};
 
 use crate::engine::Engine;

@@ -1,0 +1,43 @@
+//! The catalog's tables.
+//!
+//! A new version appends a migration; the ones that were released never change.
+
+use crate::db::Kind;
+
+pub(super) const KIND: Kind = Kind {
+    name: "Stockade catalog",
+    application_id: 0x5354_4b43,
+    migrations: &[FIRST],
+    connection_sql: "",
+    page_bytes: 4_096,
+    cache_kib: 512,
+};
+
+const FIRST: &str = "
+CREATE TABLE tenants (
+    name      TEXT PRIMARY KEY,
+    policy    TEXT NOT NULL,               -- the policy's files, as one JSON text
+    suspended INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- Every version that a label ever had; the one in use is the newest that is not retired.
+CREATE TABLE plugins (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant  TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    label   TEXT NOT NULL,
+    digest  TEXT NOT NULL,                 -- BLAKE3 of the bytes, hexadecimal
+    kind    TEXT NOT NULL,                 -- chunker | agent
+    options TEXT NOT NULL,                 -- what it declared: JSON
+    retired INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX plugins_by_label ON plugins (tenant, label, id);
+
+-- What a tenant chose; roles without a row have the built-in default.
+CREATE TABLE uses (
+    tenant  TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    role    TEXT NOT NULL,                 -- agent | chunker | chunker:<media type>
+    label   TEXT NOT NULL,
+    options TEXT NOT NULL,                 -- what the user set: JSON
+    PRIMARY KEY (tenant, role)
+) STRICT, WITHOUT ROWID;
+";
