@@ -8,3 +8,5 @@ pub mod error;
 pub mod corpus;
 
 pub mod config;
+
+pub mod embedder;
