@@ -21,6 +21,8 @@ pub mod plugin;
 
 pub mod sandbox;
 
+pub mod embedder;
+
 pub mod db;
 
 pub mod catalog;

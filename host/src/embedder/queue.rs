@@ -1,0 +1,281 @@
+//! The fair queue: texts of many tenants wait here, and leave as batches.
+//!
+//! Within a class (interactive, bulk) tenants share by deficit round-robin in tokens, by weight.
+//! Interactive texts go first, but bulk ages: a quarter of the tokens stays its own. A pure data
+//! structure: no threads, no clock, no model.
+
+use super::batch::{self, Item};
+use super::{Lane, Priority};
+use crate::corpus::TenantId;
+use std::collections::{HashMap, VecDeque};
+
+/// Tokens that a tenant of weight 1 may send each time its turn comes. Small, so that a heavy tenant's
+/// turn is short.
+const QUANTUM: usize = 32;
+
+/// Batches' worth of bulk texts from which texts of like length are picked.
+const WINDOW_BATCHES: usize = 8;
+
+/// Batches' worth of interactive tokens that may go before bulk that waits.
+const BULK_PATIENCE: usize = 3;
+
+/// The part of the queue kept for interactive texts: one in so many.
+const INTERACTIVE_PART: usize = 8;
+
+/// A tenant's largest part of its class: one in so many.
+const TENANT_PART: usize = 4;
+
+/// Everything that waits.
+pub(super) struct Queue {
+    interactive: Class,
+    bulk: Class,
+    /// Interactive tokens that went before bulk since bulk last went.
+    passed: usize,
+    batch_tokens: usize,
+}
+
+impl Queue {
+    /// An empty queue for at most `tokens_max` tokens that gives batches of about `batch_tokens`.
+    pub(super) fn new(batch_tokens: usize, tokens_max: usize) -> Self {
+        let interactive_max = tokens_max / INTERACTIVE_PART;
+        Self {
+            interactive: Class::new(batch_tokens, interactive_max),
+            bulk: Class::new(WINDOW_BATCHES * batch_tokens, tokens_max - interactive_max),
+            passed: 0,
+            batch_tokens,
+        }
+    }
+
+    /// Takes from the front of `items` what there is room for.
+    pub(super) fn offer(&mut self, lane: &Lane, call: u64, items: &mut VecDeque<Item>) {
+        self.class_mut(lane.priority).offer(lane, call, items);
+    }
+
+    /// Whether `cost` more tokens of this lane would be taken.
+    pub(super) fn has_room(&self, lane: &Lane, cost: usize) -> bool {
+        self.class(lane.priority).has_room(&lane.tenant, cost)
+    }
+
+    /// The next batch: never empty, and within the token budget unless it is a single text.
+    pub(super) fn take(&mut self) -> Option<Vec<Item>> {
+        let bulk_is_due = self.passed >= BULK_PATIENCE * self.batch_tokens;
+        let order = match bulk_is_due {
+            true => [Priority::Bulk, Priority::Interactive],
+            false => [Priority::Interactive, Priority::Bulk],
+        };
+        for priority in order {
+            let budget = self.batch_tokens;
+            let batch = self.class_mut(priority).take(budget);
+            if !batch.is_empty() {
+                self.age(priority, &batch);
+                return Some(batch);
+            }
+        }
+        None
+    }
+
+    fn age(&mut self, went: Priority, batch: &[Item]) {
+        if went == Priority::Bulk || self.bulk.tokens == 0 {
+            self.passed = 0;
+        } else {
+            self.passed += batch.iter().map(Item::cost).sum::<usize>();
+        }
+    }
+
+    /// Removes what is left of a call.
+    pub(super) fn withdraw(&mut self, lane: &Lane, call: u64) {
+        self.class_mut(lane.priority).withdraw(&lane.tenant, call);
+    }
+
+    /// Removes everything.
+    pub(super) fn clear(&mut self) {
+        for class in [&mut self.interactive, &mut self.bulk] {
+            *class = Class::new(class.window_max, class.max);
+        }
+    }
+
+    /// Tokens that wait in the class.
+    pub(super) fn tokens(&self, priority: Priority) -> usize {
+        self.class(priority).tokens
+    }
+
+    fn class(&self, priority: Priority) -> &Class {
+        match priority {
+            Priority::Interactive => &self.interactive,
+            Priority::Bulk => &self.bulk,
+        }
+    }
+
+    fn class_mut(&mut self, priority: Priority) -> &mut Class {
+        match priority {
+            Priority::Interactive => &mut self.interactive,
+            Priority::Bulk => &mut self.bulk,
+        }
+    }
+}
+
+/// Texts of one priority: first in their tenant's line, then, chosen in turn, in the window.
+struct Class {
+    lines: HashMap<TenantId, Line>,
+    /// The tenants with a line, next first.
+    turns: VecDeque<TenantId>,
+    /// Texts whose turn has come, oldest first; batches are picked from here.
+    window: Vec<Item>,
+    window_max: usize,
+    /// Tokens that wait, the window's included.
+    tokens: usize,
+    max: usize,
+}
+
+/// What one tenant waits for.
+struct Line {
+    calls: VecDeque<Call>,
+    share: usize,
+    /// Tokens that the tenant may still send in this turn.
+    credit: usize,
+    tokens: usize,
+}
+
+/// One request's texts that have not been chosen yet.
+struct Call {
+    id: u64,
+    items: VecDeque<Item>,
+}
+
+impl Class {
+    fn new(window_max: usize, max: usize) -> Self {
+        let (lines, turns, window) = (HashMap::new(), VecDeque::new(), vec![]);
+        Self { lines, turns, window, window_max, tokens: 0, max }
+    }
+
+    /// A tenant may use as much as is still free, and a quarter at most: however many flood the queue,
+    /// there is room for one more.
+    fn has_room(&self, tenant: &TenantId, cost: usize) -> bool {
+        let own = self.lines.get(tenant).map_or(0, |line| line.tokens);
+        let free = self.max.saturating_sub(self.tokens);
+        own + cost <= free.min(self.max / TENANT_PART)
+    }
+
+    fn offer(&mut self, lane: &Lane, call: u64, items: &mut VecDeque<Item>) {
+        while let Some(cost) = items.front().map(Item::cost) {
+            if !self.has_room(&lane.tenant, cost) {
+                return;
+            }
+            let Some(item) = items.pop_front() else { return };
+            self.tokens += cost;
+            self.line(lane).push(call, item);
+        }
+    }
+
+    fn line(&mut self, lane: &Lane) -> &mut Line {
+        let share = (lane.share as usize).clamp(1, 1_000);
+        let line = self.lines.entry(lane.tenant.clone()).or_insert_with(|| {
+            self.turns.push_back(lane.tenant.clone());
+            Line { calls: VecDeque::new(), share, credit: QUANTUM * share, tokens: 0 }
+        });
+        line.share = share;
+        line
+    }
+
+    /// A batch from the window, after filling it up; empty when nothing waits.
+    fn take(&mut self, budget: usize) -> Vec<Item> {
+        self.drop_from_window(Item::withdrawn);
+        self.fill_window();
+        let batch = batch::pick(&mut self.window, budget);
+        self.tokens -= batch.iter().map(Item::cost).sum::<usize>();
+        batch
+    }
+
+    /// Deficit round-robin: a turn lasts while the tenant's credit does, and credit comes with each turn.
+    fn fill_window(&mut self) {
+        let mut filled: usize = self.window.iter().map(Item::cost).sum();
+        while filled < self.window_max {
+            let Some(tenant) = self.turns.front() else { return };
+            let Some(line) = self.lines.get_mut(tenant) else {
+                self.turns.pop_front();
+                continue;
+            };
+            self.tokens -= line.drop_withdrawn();
+            match line.next_cost() {
+                None => {
+                    self.lines.remove(tenant);
+                    self.turns.pop_front();
+                }
+                Some(cost) if cost > line.credit => {
+                    line.credit += QUANTUM * line.share;
+                    self.turns.rotate_left(1);
+                }
+                Some(cost) => {
+                    filled += cost;
+                    self.window.extend(line.pop());
+                }
+            }
+        }
+    }
+
+    fn withdraw(&mut self, tenant: &TenantId, call: u64) {
+        self.drop_from_window(|item| item.call() == call);
+        if let Some(line) = self.lines.get_mut(tenant) {
+            self.tokens -= line.withdraw(call);
+        }
+    }
+
+    fn drop_from_window(&mut self, gone: impl Fn(&Item) -> bool) {
+        let tokens = &mut self.tokens;
+        self.window.retain(|item| {
+            let gone = gone(item);
+            *tokens -= if gone { item.cost() } else { 0 };
+            !gone
+        });
+    }
+}
+
+impl Line {
+    fn push(&mut self, call: u64, item: Item) {
+        self.tokens += item.cost();
+        match self.calls.back_mut() {
+            Some(last) if last.id == call => last.items.push_back(item),
+            _ => self.calls.push_back(Call { id: call, items: VecDeque::from([item]) }),
+        }
+    }
+
+    fn next_cost(&self) -> Option<usize> {
+        self.calls.front()?.items.front().map(Item::cost)
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.calls.front_mut()?.items.pop_front()?;
+        self.tokens -= item.cost();
+        self.credit -= item.cost();
+        Some(item)
+    }
+
+    /// Drops withdrawn texts and empty calls from the front; the tokens dropped.
+    fn drop_withdrawn(&mut self) -> usize {
+        let before = self.tokens;
+        while let Some(call) = self.calls.front_mut() {
+            match call.items.front() {
+                None => drop(self.calls.pop_front()),
+                Some(item) if item.withdrawn() => {
+                    self.tokens -= item.cost();
+                    call.items.pop_front();
+                }
+                Some(_) => break,
+            }
+        }
+        before - self.tokens
+    }
+
+    /// Drops a call; the tokens dropped.
+    fn withdraw(&mut self, id: u64) -> usize {
+        let before = self.tokens;
+        for call in self.calls.iter().filter(|call| call.id == id) {
+            self.tokens -= call.items.iter().map(Item::cost).sum::<usize>();
+        }
+        self.calls.retain(|call| call.id != id);
+        before - self.tokens
+    }
+}
+
+#[cfg(test)]
+mod tests;

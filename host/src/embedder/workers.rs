@@ -1,0 +1,205 @@
+//! The model workers: threads that take batches from the queue, run the model, and answer each text.
+//!
+//! A worker outlives a model that fails or panics, and nobody who waits is ever left without an answer.
+//! Knows the queue and "a model"; not ONNX Runtime.
+
+use super::Priority;
+use super::batch::{Answer, Item};
+use super::error::EmbedError;
+use super::queue::Queue;
+use crate::corpus::Embedding;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Something that turns token ids into vectors.
+pub(super) trait Model: Send {
+    /// One vector a text, in the same order; or why there are none.
+    fn embed(&mut self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, String>;
+}
+
+/// What the embedder has done since it started, and what waits now.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EmbedderStats {
+    /// Interactive tokens that wait.
+    pub interactive_tokens_waiting: usize,
+    /// Bulk tokens that wait.
+    pub bulk_tokens_waiting: usize,
+    /// Batches that were run.
+    pub batches: u64,
+    /// Texts that were answered, with a vector or an error.
+    pub texts: u64,
+    /// Texts that were answered with an error.
+    pub errors: u64,
+    /// Tokens that the model read.
+    pub tokens: u64,
+    /// Padding that the model read beside them.
+    pub padding: u64,
+    /// How long each worker has been running the model.
+    pub busy: Vec<Duration>,
+}
+
+/// What the handles and the workers share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// There is work, or the end.
+    work: Condvar,
+    /// There is room in the queue, or the end.
+    pub(super) room: Notify,
+    counters: Counters,
+}
+
+/// The queue, and whether it still takes and gives.
+struct State {
+    queue: Queue,
+    open: bool,
+}
+
+#[derive(Default)]
+struct Counters {
+    batches: AtomicU64,
+    texts: AtomicU64,
+    errors: AtomicU64,
+    tokens: AtomicU64,
+    padding: AtomicU64,
+    busy_ns: Vec<AtomicU64>,
+}
+
+impl Shared {
+    /// An open queue for so many workers.
+    pub(super) fn new(queue: Queue, workers: usize) -> Self {
+        let busy_ns = (0..workers).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            state: Mutex::new(State { queue, open: true }),
+            work: Condvar::new(),
+            room: Notify::new(),
+            counters: Counters { busy_ns, ..Counters::default() },
+        }
+    }
+
+    /// Works on the queue under its lock, and wakes the workers; refused after the end.
+    pub(super) fn with_queue<T>(&self, act: impl FnOnce(&mut Queue) -> T) -> Result<T, EmbedError> {
+        let mut state = self.lock();
+        if !state.open {
+            return Err(EmbedError::Ended);
+        }
+        let result = act(&mut state.queue);
+        drop(state);
+        self.work.notify_all();
+        Ok(result)
+    }
+
+    /// The next batch, as soon as there is one; nothing at the end.
+    fn next(&self) -> Option<Vec<Item>> {
+        let mut state = self.lock();
+        while state.open {
+            if let Some(batch) = state.queue.take() {
+                drop(state);
+                self.room.notify_waiters();
+                return Some(batch);
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+
+    /// Ends: workers stop after their batch, and whatever waits is answered with [`EmbedError::Ended`].
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.open = false;
+        state.queue.clear();
+        drop(state);
+        self.work.notify_all();
+        self.room.notify_waiters();
+    }
+
+    /// What was done and what waits.
+    pub(super) fn stats(&self) -> EmbedderStats {
+        let state = self.lock();
+        let waiting = |priority| state.queue.tokens(priority);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        EmbedderStats {
+            interactive_tokens_waiting: waiting(Priority::Interactive),
+            bulk_tokens_waiting: waiting(Priority::Bulk),
+            batches: read(&counters.batches),
+            texts: read(&counters.texts),
+            errors: read(&counters.errors),
+            tokens: read(&counters.tokens),
+            padding: read(&counters.padding),
+            busy: counters.busy_ns.iter().map(|ns| Duration::from_nanos(read(ns))).collect(),
+        }
+    }
+
+    /// A panic under the lock leaves the queue usable: it is only ever moved through whole items.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs batches until the end. `number` counts the workers from 0.
+pub(super) fn work(shared: &Shared, model: &mut dyn Model, number: usize) {
+    while let Some(batch) = shared.next() {
+        let began = Instant::now();
+        shared.counters.count(&batch);
+        let answers = run(model, &batch);
+        let failed = answers.iter().filter(|a| a.is_err()).count();
+        let busy = began.elapsed().as_nanos() as u64;
+        add(&shared.counters.errors, failed);
+        if let Some(ns) = shared.counters.busy_ns.get(number) {
+            ns.fetch_add(busy, Ordering::Relaxed);
+        }
+        for (item, answer) in batch.into_iter().zip(answers) {
+            item.answer(answer);
+        }
+    }
+}
+
+impl Counters {
+    fn count(&self, batch: &[Item]) {
+        let tokens: usize = batch.iter().map(Item::cost).sum();
+        let longest = batch.iter().map(Item::cost).max().unwrap_or(0);
+        add(&self.batches, 1);
+        add(&self.texts, batch.len());
+        add(&self.tokens, tokens);
+        add(&self.padding, batch.len() * longest - tokens);
+    }
+}
+
+fn add(counter: &AtomicU64, amount: usize) {
+    counter.fetch_add(amount as u64, Ordering::Relaxed);
+}
+
+/// One answer an item, in order. If the model fails on the batch, each text is tried alone, so that only
+/// the texts at fault fail.
+fn run(model: &mut dyn Model, batch: &[Item]) -> Vec<Answer> {
+    let texts: Vec<&[u32]> = batch.iter().map(Item::ids).collect();
+    match attempt(model, &texts) {
+        Ok(vectors) => vectors.into_iter().map(check).collect(),
+        Err(reason) if texts.len() == 1 => vec![Err(EmbedError::Model(reason))],
+        Err(_) => texts.iter().map(|&text| alone(model, text)).collect(),
+    }
+}
+
+fn alone(model: &mut dyn Model, text: &[u32]) -> Answer {
+    match attempt(model, &[text]).map_err(EmbedError::Model)?.pop() {
+        Some(vector) => check(vector),
+        None => Err(EmbedError::Model("no vector".to_owned())),
+    }
+}
+
+fn check(vector: Vec<f32>) -> Answer {
+    Ok(Embedding::new(vector)?)
+}
+
+/// Runs the model once; a panic or a wrong number of vectors is a failure like any other.
+fn attempt(model: &mut dyn Model, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| model.embed(texts)));
+    let vectors = outcome.unwrap_or_else(|_| Err("it panicked".to_owned()))?;
+    if vectors.len() != texts.len() {
+        return Err(format!("{} vectors for {} texts", vectors.len(), texts.len()));
+    }
+    Ok(vectors)
+}
