@@ -4,9 +4,6 @@ use crate::error::{Blame, Exit, Explain};
 use std::fmt;
 use std::path::PathBuf;
 
-/// Problems shown of one policy; the rest is counted.
-pub(super) const PROBLEMS_SHOWN: usize = 100;
-
 /// One thing that is wrong with a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -31,7 +28,7 @@ impl fmt::Display for Problem {
 /// A policy cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// The files are not a policy: one problem a line, at most a hundred of them.
+    /// The files are not a policy: one problem a line.
     #[error("{}", lines(problems))]
     Invalid {
         /// All of them, in the order of the files.
@@ -62,13 +59,8 @@ pub enum PolicyError {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    let shown = problems.iter().take(PROBLEMS_SHOWN).map(Problem::to_string);
-    let mut text: Vec<String> = shown.collect();
-    let more = problems.len().saturating_sub(PROBLEMS_SHOWN);
-    if more > 0 {
-        text.push(format!("and {more} more"));
-    }
-    text.join("\n")
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    lines.join("\n")
 }
 
 impl PolicyError {

@@ -99,6 +99,14 @@ impl Key {
         }
     }
 
+    /// The allowed range with its unit, for a person: `1 to 4,096 MiB`.
+    pub fn range(&self) -> String {
+        match self.kind {
+            Kind::Count { .. } => format!("{} {}", self.kind, self.unit),
+            Kind::Ratio { .. } | Kind::Word(_) => self.kind.to_string(),
+        }
+    }
+
     /// The reason of a stop that this key causes: the name without unit and `_max`, with hyphens.
     /// `None` for a key that is no maximum.
     pub fn reason(&self) -> Option<String> {
@@ -366,7 +374,7 @@ limits! {
         /// Plugins installed, earlier versions not counted.
         plugins_max: u64, "plugins", 1 to 10_000;
         /// Weight in the embedder's fair queue: a tenant with 2 gets twice the tokens of one with 1.
-        share: u64, "weight", 1 to 1_000;
+        share: u64, "parts", 1 to 1_000;
     }
 }
 
