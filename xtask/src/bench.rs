@@ -1,0 +1,23 @@
+//! `cargo xtask bench`: sets up and hands over to `stockade bench`, which knows what is measured.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+
+use crate::cache::Cache;
+use crate::process;
+use crate::setup;
+use crate::workspace::Workspace;
+
+/// Runs `stockade bench` with these arguments; its exit code is ours. The lock is held to the end,
+/// so that no other command of ours works beside a measurement.
+pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    let lock = cache.lock("setup")?;
+    setup::run_locked(cache, workspace, &[], &lock)?;
+    let mut bench = Command::new(cache.stockade());
+    bench
+        .env("STOCKADE_CACHE", cache.root())
+        .arg("bench")
+        .args(arguments);
+    process::exit_code(&mut bench)
+}

@@ -1,0 +1,195 @@
+//! `cargo xtask test`: everything that has to hold before a change is taken, in the same order here
+//! and in CI. A failing check does not hide the ones after it. It does not know what the tests test.
+
+mod deny;
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::cache::{Cache, Lock};
+use crate::process;
+use crate::setup;
+use crate::ui::{self, OrTodo as _, Outcome};
+use crate::workspace::Workspace;
+
+/// What the checks work with.
+struct Context<'a> {
+    cache: &'a Cache,
+    workspace: &'a Workspace,
+    lock: &'a Lock,
+}
+
+struct Check {
+    name: &'static str,
+    title: &'static str,
+    /// Whether it compiles the host, which needs the built plugins, or runs it.
+    needs_setup: bool,
+    work: fn(&Context<'_>) -> Result<Outcome>,
+}
+
+const CHECKS: [Check; 6] = [
+    Check {
+        name: "fmt",
+        title: "Formatting",
+        needs_setup: false,
+        work: fmt,
+    },
+    Check {
+        name: "clippy",
+        title: "Lints",
+        needs_setup: true,
+        work: clippy,
+    },
+    Check {
+        name: "deny",
+        title: "Licences, bans and sources of dependencies",
+        needs_setup: false,
+        work: deny::check,
+    },
+    Check {
+        name: "advisories",
+        title: "Known vulnerabilities of dependencies",
+        needs_setup: false,
+        work: deny::advisories,
+    },
+    Check {
+        name: "test",
+        title: "Tests",
+        needs_setup: true,
+        work: test,
+    },
+    Check {
+        name: "doc",
+        title: "Documentation",
+        needs_setup: true,
+        work: doc,
+    },
+];
+
+/// The names that `--only` takes.
+pub(crate) fn names() -> Vec<&'static str> {
+    CHECKS.iter().map(|check| check.name).collect()
+}
+
+/// Sets up, runs the checks named in `only`, or all, and fails if one of them does. The lock is
+/// held to the end: another clone would put its own binary where these tests look for ours.
+pub(crate) fn run(cache: &Cache, workspace: &Workspace, only: &[String]) -> Result<ExitCode> {
+    let lock = cache.lock("setup")?;
+    let chosen = |check: &&Check| only.is_empty() || only.iter().any(|name| name == check.name);
+    let checks: Vec<&Check> = CHECKS.iter().filter(chosen).collect();
+    if checks.iter().any(|check| check.needs_setup) {
+        setup::run_locked(cache, workspace, &[], &lock)?;
+    }
+    let context = Context {
+        cache,
+        workspace,
+        lock: &lock,
+    };
+    let results: Vec<_> = checks
+        .into_iter()
+        .map(|check| run_check(&context, check))
+        .collect();
+    Ok(summary(&results))
+}
+
+type Ended<'a> = (&'a Check, bool, Duration);
+
+fn run_check<'a>(context: &Context<'_>, check: &'a Check) -> Ended<'a> {
+    let (result, took) = ui::step(&format!("test: {}", check.title), || (check.work)(context));
+    if let Err(error) = &result {
+        ui::error(error);
+    }
+    (check, result.is_ok(), took)
+}
+
+fn summary(results: &[Ended<'_>]) -> ExitCode {
+    ui::heading("== summary");
+    for (check, ok, took) in results {
+        let word = if *ok { "ok" } else { "FAILED" };
+        let again = if *ok {
+            String::new()
+        } else {
+            format!("   again: cargo xtask test --only {}", check.name)
+        };
+        ui::note(&format!(
+            "{word:<7} {:<11} {}{again}",
+            check.name,
+            ui::seconds(*took)
+        ));
+    }
+    if results.iter().all(|(_, ok, _)| *ok) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn fmt(context: &Context<'_>) -> Result<Outcome> {
+    checked(context, &["fmt", "--all", "--check"], "cargo fmt --all")
+}
+
+fn clippy(context: &Context<'_>) -> Result<Outcome> {
+    let arguments = [
+        "clippy",
+        "--release",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ];
+    checked(context, &arguments, "mend what the lints name")
+}
+
+fn test(context: &Context<'_>) -> Result<Outcome> {
+    let arguments = [
+        "test",
+        "--release",
+        "--locked",
+        "--workspace",
+        "--no-fail-fast",
+    ];
+    checked(context, &arguments, "mend what the failing tests name")
+}
+
+fn doc(context: &Context<'_>) -> Result<Outcome> {
+    let mut cargo = context.workspace.cargo(context.cache);
+    cargo.env("RUSTDOCFLAGS", "--deny warnings");
+    cargo.args(["doc", "--release", "--locked", "--workspace", "--no-deps"]);
+    checked_command(&mut cargo, "mend what rustdoc names")
+}
+
+fn checked(context: &Context<'_>, arguments: &[&str], remedy: &str) -> Result<Outcome> {
+    checked_command(
+        context.workspace.cargo(context.cache).args(arguments),
+        remedy,
+    )
+}
+
+fn checked_command(command: &mut Command, remedy: &str) -> Result<Outcome> {
+    let typed = process::shown(command);
+    process::run(command).or_todo("the check failed", format!("{remedy}, then:\n{typed}"))?;
+    Ok(Outcome::Done("nothing to complain about".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_fails_the_whole() {
+        let took = Duration::ZERO;
+        let [first, second, ..] = &CHECKS;
+        assert_eq!(
+            summary(&[(first, true, took), (second, true, took)]),
+            ExitCode::SUCCESS
+        );
+        assert_eq!(
+            summary(&[(first, true, took), (second, false, took)]),
+            ExitCode::FAILURE
+        );
+    }
+}
