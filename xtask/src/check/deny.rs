@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Context, checked_command};
+use super::{Context, checked};
 use crate::cache;
 use crate::fetch::{self, Member, Package};
 use crate::process;
@@ -34,7 +34,7 @@ const DATABASE_LIMIT: Duration = Duration::from_secs(60);
 pub(super) fn check(context: &Context<'_>) -> Result<Outcome> {
     let mut deny = command(context)?;
     deny.args(["--locked", "check", "licenses", "bans", "sources"]);
-    checked_command(
+    checked(
         &mut deny,
         "change the dependency, or deny.toml with a reason",
     )
@@ -50,7 +50,7 @@ pub(super) fn advisories(context: &Context<'_>) -> Result<Outcome> {
     }
     let mut deny = command(context)?;
     deny.args(["--locked", "check", "--disable-fetch", "advisories"]);
-    checked_command(
+    checked(
         &mut deny,
         "update the dependency, or deny.toml with a reason",
     )

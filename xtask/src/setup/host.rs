@@ -21,16 +21,8 @@ fn build(context: &Context) -> Result<()> {
     if !context.cache.stockade().exists() {
         ui::note("the first build takes about ten minutes on two cores");
     }
-    // `--workspace` so that dependencies get the features that the tests ask for, and are built once.
     let mut cargo = context.workspace.cargo(&context.cache);
-    cargo.args([
-        "build",
-        "--release",
-        "--locked",
-        "--workspace",
-        "--bin",
-        "stockade",
-    ]);
+    cargo.args(["build", "--release", "--locked", "--package", "stockade"]);
     process::run(&mut cargo).or_todo(
         "stockade did not build",
         "mend what the compiler says above, then:\ncargo xtask setup --only host",
