@@ -164,7 +164,9 @@ fn both(context: &Context<'_>, command: &str, after: &[&str], remedy: &str) -> R
             .args([command, "--release", "--locked"])
             .args(packages)
             .args(after);
-        cargo.env("RUSTDOCFLAGS", "--deny warnings");
+        if command == "doc" {
+            cargo.env("RUSTDOCFLAGS", "--deny warnings");
+        }
         checked(&mut cargo, remedy)
     });
     let [host, others] = ended;
