@@ -11,7 +11,7 @@ use zip::ZipArchive;
 
 use crate::cache;
 use crate::process;
-use crate::ui::{self, OrTodo as _};
+use crate::ui;
 
 /// A package of one version on the Python package index.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +49,16 @@ pub(crate) fn wheel(package: Package, folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut pip = pip_download(package, python()?, &folder);
     let typed = process::shown(&pip);
-    process::run(&mut pip).or_todo(
-        format!("{name} {version} could not be downloaded"),
-        format!("see that this works, then run the same `cargo xtask` command again:\n{typed}"),
-    )?;
+    // What an interrupted pip leaves then lies where the next command removes it.
+    pip.env("TMPDIR", &folder);
+    if !process::status(&mut pip)?.success() {
+        let todo =
+            format!("see that this works, then run the same `cargo xtask` command again:\n{typed}");
+        return Err(ui::todo(
+            format!("{name} {version} could not be downloaded"),
+            todo,
+        ));
+    }
     only_wheel(&folder)
 }
 
@@ -75,8 +81,6 @@ fn pip_download(Package { name, version }: Package, python: &str, folder: &Path)
     ] {
         pip.args(["--platform", platform]);
     }
-    // What an interrupted pip leaves then lies where the next command removes it.
-    pip.env("TMPDIR", folder);
     pip.arg("--dest")
         .arg(folder)
         .arg(format!("{name}=={version}"));

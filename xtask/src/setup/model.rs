@@ -93,8 +93,7 @@ pub(super) fn run(context: &Context) -> Result<Outcome> {
     }
     let [first, second] = &SOURCES;
     if let Err(error) = bring(context, first, &missing) {
-        ui::error(&error);
-        ui::note(&format!("trying {} instead", second.package.name));
+        ui::note(&format!("{error}; trying {} instead", second.package.name));
         bring(context, second, &missing)?;
     }
     Ok(Outcome::Done(folder.display().to_string()))
