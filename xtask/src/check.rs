@@ -94,36 +94,46 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, only: &[String]) -> Resu
     Ok(summary(&results))
 }
 
-type Ended<'a> = (&'a Check, bool, Duration);
+/// A check, the word for how it ended, and how long it took.
+type Ended<'a> = (&'a Check, &'static str, Duration);
+
+const OK: &str = "ok";
+const SKIPPED: &str = "skipped";
+const FAILED: &str = "FAILED";
 
 fn run_check<'a>(context: &Context<'_>, check: &'a Check) -> Ended<'a> {
     let (result, took) = ui::step(&format!("test: {}", check.title), || (check.work)(context));
     if let Err(error) = &result {
         ui::error(error);
     }
-    (check, result.is_ok(), took)
+    let word = match result {
+        Ok(Outcome::Skipped(_)) => SKIPPED,
+        Ok(_) => OK,
+        Err(_) => FAILED,
+    };
+    (check, word, took)
 }
 
 fn summary(results: &[Ended<'_>]) -> ExitCode {
     ui::heading("== summary");
-    for (check, ok, took) in results {
-        let word = if *ok { "ok" } else { "FAILED" };
-        let again = if *ok {
-            String::new()
-        } else {
-            format!("   again: cargo xtask test --only {}", check.name)
-        };
+    for (check, word, took) in results {
         ui::note(&format!(
-            "{word:<7} {:<11} {}{again}",
+            "{word:<8} {:<11} {}",
             check.name,
             ui::seconds(*took)
         ));
     }
-    if results.iter().all(|(_, ok, _)| *ok) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    let failed = results.iter().filter(|(_, word, _)| *word == FAILED);
+    let again: String = failed
+        .map(|(check, ..)| format!(" --only {}", check.name))
+        .collect();
+    if again.is_empty() {
+        return ExitCode::SUCCESS;
     }
+    ui::line(&format!(
+        "\nwhat to do: mend what is said above, then\n  cargo xtask test{again}"
+    ));
+    ExitCode::FAILURE
 }
 
 fn fmt(context: &Context<'_>) -> Result<Outcome> {
@@ -187,13 +197,9 @@ mod tests {
     fn one_failure_fails_the_whole() {
         let took = Duration::ZERO;
         let [first, second, ..] = &CHECKS;
-        assert_eq!(
-            summary(&[(first, true, took), (second, true, took)]),
-            ExitCode::SUCCESS
-        );
-        assert_eq!(
-            summary(&[(first, true, took), (second, false, took)]),
-            ExitCode::FAILURE
-        );
+        let fine = [(first, OK, took), (second, SKIPPED, took)];
+        assert_eq!(summary(&fine), ExitCode::SUCCESS);
+        let bad = [(first, FAILED, took), (second, OK, took)];
+        assert_eq!(summary(&bad), ExitCode::FAILURE);
     }
 }

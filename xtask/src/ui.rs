@@ -14,6 +14,8 @@ pub(crate) enum Outcome {
     AlreadyThere(String),
     /// Something was brought, built or checked; the text says what.
     Done(String),
+    /// It could not be done here, and need not be; the text says why.
+    Skipped(String),
 }
 
 /// What failed and the command or action that mends it: one layer of an error's chain.
@@ -97,6 +99,7 @@ pub(crate) fn step(
     let ended = match &result {
         Ok(Outcome::AlreadyThere(what)) => format!("already there: {what} ({})", seconds(took)),
         Ok(Outcome::Done(what)) => format!("done: {what} ({})", seconds(took)),
+        Ok(Outcome::Skipped(why)) => format!("skipped: {why} ({})", seconds(took)),
         Err(_) => format!("failed after {}", seconds(took)),
     };
     note(&ended);

@@ -176,7 +176,12 @@ fn add_with_rustup() -> Result<bool> {
         return Ok(false);
     }
     let mut rustup = Command::new("rustup");
-    process::succeeds_within(rustup.args(["target", "add", TARGET]), RUSTUP_LIMIT)?;
+    rustup
+        .args(["target", "add", TARGET])
+        .env("RUST_BACKTRACE", "0");
+    if !process::succeeds_within(&mut rustup, RUSTUP_LIMIT)? {
+        ui::note("rustup cannot add the target here");
+    }
     Ok(own_target_dir()?.is_dir())
 }
 
