@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::cache::{self, Cache};
 use crate::process;
 use crate::setup;
-use crate::ui::{self, OrTodo as _};
+use crate::ui;
 use crate::workspace::Workspace;
 
 /// A stretch of the tour under one heading.
@@ -22,12 +22,12 @@ struct Chapter {
 
 /// A command as it is typed after `stockade`, and the exit code that it must have.
 struct Typed {
-    arguments: &'static [&'static str],
+    line: &'static str,
     exit: i32,
 }
 
-const fn ok(arguments: &'static [&'static str]) -> Typed {
-    Typed { arguments, exit: 0 }
+const fn ok(line: &'static str) -> Typed {
+    Typed { line, exit: 0 }
 }
 
 /// Paths are relative to the workspace's root, where the tour runs.
@@ -36,43 +36,28 @@ const TOUR: &[Chapter] = &[
         heading: "Two tenants",
         text: "Each has a policy of its own: what its plugins may use, and how much of it.",
         commands: &[
-            ok(&["tenant", "add", "acme", "--policy", "demo/acme/policy.toml"]),
-            ok(&[
-                "tenant",
-                "add",
-                "globex",
-                "--policy",
-                "demo/globex/policy.toml",
-            ]),
-            ok(&["tenant", "list"]),
-            ok(&["policy", "show", "globex"]),
+            ok("tenant add acme --policy demo/acme/policy.toml"),
+            ok("tenant add globex --policy demo/globex/policy.toml"),
+            ok("tenant list"),
+            ok("policy show globex"),
         ],
     },
     Chapter {
         heading: "Their plugins",
         text: "acme keeps the defaults; globex cuts its documents and answers its questions in its own way.",
         commands: &[
-            ok(&[
-                "plugin",
-                "use",
-                "globex",
-                "fixed",
-                "--option",
-                "size=400",
-                "--option",
-                "overlap=80",
-            ]),
-            ok(&["plugin", "use", "globex", "vector"]),
-            ok(&["plugin", "list", "globex"]),
+            ok("plugin use globex fixed --option size=400 --option overlap=80"),
+            ok("plugin use globex vector"),
+            ok("plugin list globex"),
         ],
     },
     Chapter {
         heading: "Their documents",
         text: "A folder each. Taking the same folder in again changes nothing and embeds nothing.",
         commands: &[
-            ok(&["ingest", "acme", "demo/acme/documents"]),
-            ok(&["ingest", "globex", "demo/globex/documents"]),
-            ok(&["ingest", "acme", "demo/acme/documents"]),
+            ok("ingest acme demo/acme/documents"),
+            ok("ingest globex demo/globex/documents"),
+            ok("ingest acme demo/acme/documents"),
         ],
     },
 ];
@@ -116,27 +101,22 @@ impl Tour {
     }
 
     fn type_in(&self, typed: &Typed) -> Result<()> {
-        let line = spoken(typed.arguments);
-        ui::line(&format!("\n{}", ui::emphasised(&format!("$ {line}"))));
-        let exit = process::quiet_status(&mut self.command(typed.arguments))?.code();
-        if exit != Some(typed.exit) {
-            return failed(&line, typed.exit, exit).or_todo(
-                "the tour stopped",
-                format!(
-                    "try the command by hand:\nexport STOCKADE_DATA={} STOCKADE_CACHE={}\n{} {}",
-                    self.data.display(),
-                    self.cache.display(),
-                    self.stockade.display(),
-                    line.trim_start_matches("stockade ")
-                ),
-            );
+        let prompt = format!("$ stockade {}", typed.line);
+        ui::line(&format!("\n{}", ui::emphasised(&prompt)));
+        let exit = process::quiet_status(&mut self.command(typed.line))?.code();
+        if exit == Some(typed.exit) {
+            return Ok(());
         }
-        Ok(())
+        let by_hand = process::shown(&self.command(typed.line));
+        Err(ui::todo(
+            surprise(typed, exit),
+            format!("look at it by hand, in {}:\n{by_hand}", self.root.display()),
+        ))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self, line: &str) -> Command {
         let mut command = Command::new(&self.stockade);
-        command.current_dir(&self.root).args(arguments);
+        command.current_dir(&self.root).args(words(line));
         command
             .env("STOCKADE_DATA", &self.data)
             .env("STOCKADE_CACHE", &self.cache);
@@ -144,14 +124,71 @@ impl Tour {
     }
 }
 
-/// The command line as it is shown: with quotes where a person would need them.
-fn spoken(arguments: &[&str]) -> String {
-    process::shown(Command::new("stockade").args(arguments))
+fn surprise(typed: &Typed, exit: Option<i32>) -> String {
+    let Typed { line, exit: wanted } = typed;
+    match exit {
+        Some(exit) => {
+            format!("`stockade {line}` ended with exit code {exit}, and the tour expects {wanted}")
+        }
+        None => format!(
+            "`stockade {line}` was killed by a signal, and the tour expects exit code {wanted}"
+        ),
+    }
 }
 
-fn failed(line: &str, wanted: i32, exit: Option<i32>) -> Result<()> {
-    match exit {
-        Some(exit) => bail!("`{line}` ended with exit code {exit}, the tour expects {wanted}"),
-        None => bail!("`{line}` was killed by a signal"),
+/// The words of a command line; double quotes keep spaces together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (number, part) in line.split('"').enumerate() {
+        if number % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_keep_a_question_together() {
+        assert_eq!(
+            words("query acme \"Who pays?\" --k 3"),
+            ["query", "acme", "Who pays?", "--k", "3"]
+        );
+    }
+
+    fn tour(stockade: &str) -> Result<()> {
+        let here = std::env::temp_dir();
+        let tour = Tour {
+            stockade: PathBuf::from(stockade),
+            cache: here.clone(),
+            root: here.clone(),
+            data: here,
+        };
+        TOUR.iter().try_for_each(|chapter| tour.chapter(1, chapter))
+    }
+
+    #[test]
+    fn the_tour_goes_on_while_commands_end_as_expected() {
+        assert!(tour("/bin/true").is_ok());
+    }
+
+    #[test]
+    fn the_tour_stops_at_the_first_surprise() {
+        let error = tour("/bin/false").unwrap_err().to_string();
+        assert!(error.contains("tenant add acme"), "{error}");
+    }
+
+    #[test]
+    fn a_surprise_names_both_exit_codes() {
+        let text = surprise(&ok("tenant list"), Some(4));
+        assert!(
+            text.contains("tenant list") && text.contains('4') && text.contains('0'),
+            "{text}"
+        );
     }
 }
