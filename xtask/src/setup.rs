@@ -3,6 +3,7 @@
 
 mod guests;
 mod host;
+mod key;
 mod model;
 mod onnxruntime;
 mod toolchain;
