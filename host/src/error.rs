@@ -91,6 +91,47 @@ pub trait Explain: std::error::Error {
     fn hint(&self) -> Option<String> {
         None
     }
+
+    /// The stop behind it, as JSON, where a task was stopped.
+    fn stop(&self) -> Option<serde_json::Value> {
+        None
+    }
+}
+
+/// Any module's error in the one shape that edges show: made by `?` from whatever explains itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// A stable word for machines.
+    pub code: &'static str,
+    /// Whose fault it is.
+    pub blame: Blame,
+    /// How the command ends.
+    pub exit: Exit,
+    /// What happened, with its causes.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// The stop behind it.
+    pub stop: Option<serde_json::Value>,
+}
+
+impl<E: Explain> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            code: error.code(),
+            blame: error.blame(),
+            exit: error.exit(),
+            message: chain(&error),
+            hint: error.hint(),
+            stop: error.stop(),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// An error's message with all its causes, each said once.

@@ -28,3 +28,5 @@ pub mod db;
 pub mod catalog;
 
 pub mod loader;
+
+pub mod ingest;

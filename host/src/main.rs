@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `stockade`: a shell around the library.
+
+fn main() -> std::process::ExitCode {
+    stockade::cli::main()
+}

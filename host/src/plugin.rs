@@ -269,6 +269,12 @@ pub enum PluginError {
         /// What is wrong.
         message: String,
     },
+    /// An installed plugin's file is not what was installed.
+    #[error("the file of plugin {} is damaged", digest.short())]
+    Damaged {
+        /// Which plugin.
+        digest: Digest,
+    },
     /// A file of the cache.
     #[error("cannot {what} {path}")]
     Io {
@@ -294,13 +300,14 @@ impl Explain for PluginError {
             Self::CompileLimit { .. } => "plugin-compile-limit",
             Self::CompilerCrash(_) => "plugin-compiler-crash",
             Self::Describe { .. } => "plugin-describe",
+            Self::Damaged { .. } => "plugin-damaged",
             Self::Artefact | Self::Io { .. } => "plugin-cache",
         }
     }
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Artefact | Self::Io { .. } => Blame::Host,
+            Self::Artefact | Self::Damaged { .. } | Self::Io { .. } => Blame::Host,
             _ => Blame::Guest,
         }
     }
@@ -326,6 +333,7 @@ impl Explain for PluginError {
             Self::Artefact | Self::Io { .. } => {
                 "Run `stockade doctor`; the cache folder may be removed."
             }
+            Self::Damaged { .. } => "Install it again with `stockade plugin install`.",
             _ => return None,
         };
         Some(hint.to_owned())

@@ -282,6 +282,10 @@ impl Explain for Stop {
         }
     }
 
+    fn stop(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(self).ok()
+    }
+
     fn hint(&self) -> Option<String> {
         let key = self.reason.key();
         Some(match self.reason {

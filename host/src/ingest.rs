@@ -1,0 +1,351 @@
+//! The ingest flow: a document goes through the tenant's chunker, its spans are checked, their texts are
+//! embedded, and one transaction brings it into the index, whole or not at all.
+//!
+//! It handles one document of one tenant. It knows nothing of files, of HTTP, or of who asked.
+
+mod chunk;
+
+pub(crate) use chunk::option_spec;
+pub use chunk::{Chunker, ChunkerHost};
+
+use crate::corpus::{Chunk, Document, Embedding};
+use crate::embedder::{EmbedError, Embedder, Lane, Tokens};
+use crate::error::{Blame, Exit, Explain};
+use crate::index::{Index, IndexError, NewChunk, NewVersion, PutKind, TextHash};
+use crate::plugin::Options;
+use crate::sandbox::Sandbox;
+use crate::task::{Meter, Phase, Reason, Stop, Task};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What every document of a tenant goes through.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Runs the chunker.
+    pub sandbox: Sandbox,
+    /// Makes the vectors.
+    pub embedder: Embedder,
+    /// The tenant's place in the embedder's queue.
+    pub lane: Lane,
+    /// The tenant's index.
+    pub index: Arc<Index>,
+    /// How much the tenant may keep.
+    pub room: Room,
+    /// Whether texts that the tenant has already are embedded again.
+    pub reuse: bool,
+}
+
+/// How much a tenant may keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Documents.
+    pub documents_max: u64,
+    /// Bytes on disk.
+    pub storage_bytes_max: u64,
+    /// Bytes of one document's text.
+    pub document_bytes_max: u64,
+}
+
+/// The chunker of one document, with its options.
+#[derive(Debug, Clone)]
+pub struct Method {
+    /// The plugin.
+    pub chunker: Chunker,
+    /// Every declared option with its value.
+    pub options: Options,
+}
+
+impl Method {
+    /// Names the chunker and its options: equal for two methods that cut alike.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        frame(&mut hasher, self.chunker.digest.to_string().as_bytes());
+        for (name, value) in &self.options {
+            frame(&mut hasher, name.as_bytes());
+            frame(&mut hasher, value.as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// What became of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is new.
+    Added,
+    /// It took an older version's place.
+    Replaced,
+    /// The stored version is this one already; nothing was run.
+    Unchanged,
+}
+
+/// A document that is in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ingested {
+    /// What became of it.
+    pub fate: Fate,
+    /// Its chunks.
+    pub chunks: u64,
+    /// Tokens that the model embedded for it.
+    pub tokens: u64,
+    /// Chunks whose vectors the tenant had already.
+    pub reused: u64,
+}
+
+/// What decides a version: equal hash, equal version.
+pub fn version_hash(document: &Document, method: &str, model: &str) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    frame(&mut hasher, document.title.as_bytes());
+    frame(&mut hasher, document.text.as_bytes());
+    frame(&mut hasher, document.media_type.as_bytes());
+    let metadata = serde_json::to_vec(&document.metadata).unwrap_or_default();
+    frame(&mut hasher, &metadata);
+    frame(&mut hasher, method.as_bytes());
+    frame(&mut hasher, model.as_bytes());
+    *hasher.finalize().as_bytes()
+}
+
+/// Length first, so that no two sequences of fields look alike.
+fn frame(hasher: &mut blake3::Hasher, field: &[u8]) {
+    hasher.update(&(field.len() as u64).to_le_bytes());
+    hasher.update(field);
+}
+
+impl Line {
+    /// The stored version's fate where nothing needs to be done for `document`.
+    pub async fn unchanged(
+        &self,
+        document: &Document,
+        method: &Method,
+    ) -> Result<Option<Ingested>, IngestError> {
+        let hash = self.hash(document, method);
+        let (index, id) = (self.index.clone(), document.id.clone());
+        let stored = blocking(move || index.stored(&id)).await?;
+        let same = stored.filter(|stored| stored.hash == hash);
+        Ok(same.map(|stored| Ingested {
+            fate: Fate::Unchanged,
+            chunks: stored.chunks,
+            tokens: 0,
+            reused: 0,
+        }))
+    }
+
+    fn hash(&self, document: &Document, method: &Method) -> [u8; 32] {
+        version_hash(document, &method.digest(), &self.embedder.model().digest)
+    }
+
+    /// The guest's part: the document's chunks, checked.
+    pub async fn chunk(
+        &self,
+        task: &Arc<Task>,
+        document: &Document,
+        method: &Method,
+    ) -> Result<Vec<Chunk>, IngestError> {
+        self.check_size(task, document)?;
+        let Method { chunker, options } = method;
+        Ok(chunker.chunk(&self.sandbox, &self.embedder, task, document, options).await?)
+    }
+
+    fn check_size(&self, task: &Task, document: &Document) -> Result<(), Stop> {
+        let (size, limit) = (document.text.len() as u64, self.room.document_bytes_max);
+        if size <= limit {
+            return Ok(());
+        }
+        let detail = "the document's text is larger than the policy allows (KiB)";
+        Err(end(task, Reason::Document, kib(limit), kib(size), detail))
+    }
+
+    /// The native part: embeds the chunks and commits the document. When this returns, it is on disk.
+    pub async fn store(
+        &self,
+        task: &Arc<Task>,
+        document: Document,
+        method: &Method,
+        chunks: Vec<Chunk>,
+    ) -> Result<Ingested, IngestError> {
+        let (new, tokens, reused) = self.embed(task, &document, chunks).await?;
+        task.check()?;
+        task.enter(Phase::Commit);
+        self.check_room(task, &document).await?;
+        let hash = self.hash(&document, method);
+        let chunker = method.digest();
+        let (index, committing) = (self.index.clone(), task.clone());
+        let put = move || {
+            // The last moment at which a kill keeps the old version; from here the commit is whole.
+            if committing.stop().is_some() {
+                return Err(IndexError::Interrupted);
+            }
+            index.put(&NewVersion { document: &document, hash, chunker: &chunker, chunks: &new })
+        };
+        let put = blocking(put).await.map_err(|error| match error {
+            IngestError::Index(IndexError::Interrupted) => stopped(task),
+            other => other,
+        })?;
+        let fate = match put.kind {
+            PutKind::Added => Fate::Added,
+            PutKind::Replaced => Fate::Replaced,
+        };
+        Ok(Ingested { fate, chunks: put.chunks, tokens, reused })
+    }
+
+    async fn check_room(&self, task: &Task, document: &Document) -> Result<(), IngestError> {
+        let (index, id) = (self.index.clone(), document.id.clone());
+        let asked = blocking(move || Ok((index.counts()?, index.stored(&id)?.is_some())));
+        let (counts, replaces) = asked.await?;
+        if !replaces && counts.documents >= self.room.documents_max {
+            let (limit, used) = (self.room.documents_max, counts.documents + 1);
+            let detail = "the tenant has as many documents as the policy allows";
+            return Err(end(task, Reason::Documents, count(limit), count(used), detail).into());
+        }
+        if counts.bytes > self.room.storage_bytes_max {
+            let (limit, used) = (self.room.storage_bytes_max, counts.bytes);
+            let detail = "the tenant's index is as large as the policy allows (MiB)";
+            let (limit, used) = (kib(limit) / 1024.0, kib(used) / 1024.0);
+            return Err(end(task, Reason::Storage, limit, used, detail).into());
+        }
+        Ok(())
+    }
+
+    async fn embed(
+        &self,
+        task: &Arc<Task>,
+        document: &Document,
+        chunks: Vec<Chunk>,
+    ) -> Result<(Vec<NewChunk>, u64, u64), IngestError> {
+        let texts: Vec<TextHash> =
+            chunks.iter().map(|chunk| TextHash::of(chunk.text(&document.text))).collect();
+        let mut vectors = self.known(&texts).await?;
+        let reused = texts.iter().filter(|hash| vectors.contains_key(hash)).count() as u64;
+        task.enter(Phase::Tokenize);
+        let (missing, tokens) = self.tokenize(task, document, &chunks, &texts, &vectors)?;
+        let total: u64 = tokens.iter().map(|t| t.len() as u64).sum();
+        task.charge_or_end(Meter::EmbedTokens, total)?;
+        task.enter(Phase::Embed);
+        if !tokens.is_empty() {
+            let embedded = self.embedder.embed(&self.lane_of(task), tokens).await;
+            let embedded = embedded.map_err(|error| embed_error(task, error))?;
+            for (hash, vector) in missing.into_iter().zip(embedded) {
+                vectors.insert(hash, vector.map_err(|error| embed_error(task, error))?);
+            }
+        }
+        let with_vector = |(chunk, hash)| {
+            let embedding = vectors.get(&hash).cloned();
+            let lost = || Stop::host(Phase::Embed, "a chunk has no vector");
+            Ok(NewChunk { chunk, hash, embedding: embedding.ok_or_else(lost)? })
+        };
+        let new = chunks.into_iter().zip(texts).map(with_vector).collect::<Result<_, Stop>>()?;
+        Ok((new, total, reused))
+    }
+
+    fn lane_of(&self, task: &Task) -> Lane {
+        Lane { cancel: task.token().clone(), ..self.lane.clone() }
+    }
+
+    async fn known(&self, texts: &[TextHash]) -> Result<HashMap<TextHash, Embedding>, IngestError> {
+        if !self.reuse {
+            return Ok(HashMap::new());
+        }
+        let (index, texts) = (self.index.clone(), texts.to_vec());
+        blocking(move || index.known_vectors(&texts)).await
+    }
+
+    /// The texts that need embedding, each once, with their tokens.
+    fn tokenize(
+        &self,
+        task: &Task,
+        document: &Document,
+        chunks: &[Chunk],
+        texts: &[TextHash],
+        known: &HashMap<TextHash, Embedding>,
+    ) -> Result<(Vec<TextHash>, Vec<Tokens>), Stop> {
+        let mut seen = HashSet::new();
+        let (mut missing, mut tokens) = (vec![], vec![]);
+        for (chunk, &hash) in chunks.iter().zip(texts) {
+            let again = known.contains_key(&hash) || (self.reuse && !seen.insert(hash));
+            if !again {
+                task.check()?;
+                missing.push(hash);
+                tokens.push(self.embedder.tokenize(chunk.text(&document.text)));
+            }
+        }
+        Ok((missing, tokens))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, IndexError> + Send + 'static,
+) -> Result<T, IngestError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(Stop::host(Phase::Commit, &error.to_string()).into()),
+    }
+}
+
+fn end(task: &Task, reason: Reason, limit: f64, used: f64, detail: &str) -> Stop {
+    let stop = Stop::new(reason, task.phase(), limit, used, detail);
+    task.end(stop.clone());
+    stop
+}
+
+fn stopped(task: &Task) -> IngestError {
+    let unknown = || Stop::host(task.phase(), "interrupted");
+    IngestError::Stop(task.stop().cloned().unwrap_or_else(unknown))
+}
+
+fn embed_error(task: &Task, error: EmbedError) -> IngestError {
+    match error {
+        EmbedError::Cancelled => stopped(task),
+        other => IngestError::Embed(other),
+    }
+}
+
+fn kib(bytes: u64) -> f64 {
+    (count(bytes) / 1024.0 * 10.0).round() / 10.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people; 2^53 is enough")]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+/// A document is not in the index; what was there of it before still is.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// Its task was stopped.
+    #[error(transparent)]
+    Stop(#[from] Stop),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The embedder failed.
+    #[error(transparent)]
+    Embed(EmbedError),
+}
+
+impl IngestError {
+    fn inner(&self) -> &dyn Explain {
+        match self {
+            Self::Stop(stop) => stop,
+            Self::Index(error) => error,
+            Self::Embed(error) => error,
+        }
+    }
+}
+
+impl Explain for IngestError {
+    fn code(&self) -> &'static str {
+        self.inner().code()
+    }
+    fn blame(&self) -> Blame {
+        self.inner().blame()
+    }
+    fn exit(&self) -> Exit {
+        self.inner().exit()
+    }
+    fn hint(&self) -> Option<String> {
+        self.inner().hint()
+    }
+    fn stop(&self) -> Option<serde_json::Value> {
+        self.inner().stop()
+    }
+}

@@ -1,0 +1,180 @@
+//! The only place that wires: it holds the data folder and its parts, admits tasks, refuses and kills.
+//!
+//! Parts that cost start-up time (engine, model) are made when first needed. It knows neither HTTP nor the
+//! command line.
+
+mod admission;
+mod builtin;
+mod doctor;
+mod error;
+mod evaluate;
+mod folder;
+mod ingest;
+mod plugins;
+mod query;
+mod tenants;
+
+pub use admission::{Registry, TaskInfo};
+pub use doctor::Finding;
+pub use error::RuntimeError;
+pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
+pub use folder::DataFolder;
+pub use ingest::{IngestReport, IngestRequest, Progress};
+pub use plugins::{Checked, PluginInfo, check_plugin};
+pub use query::{QueryOutcome, QueryRequest, Receipt};
+pub use tenants::TenantInfo;
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::corpus::TenantId;
+use crate::embedder::Embedder;
+use crate::engine::Engine;
+use crate::error::Failure;
+use crate::index::{Index, IndexOptions, MatrixCache};
+use crate::plugin::Loader;
+use crate::policy::{Policy, PolicySource};
+use crate::sandbox::Sandbox;
+use admission::Gates;
+use plugins::Linked;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// A running host over one data folder.
+#[derive(Debug)]
+pub struct Runtime {
+    config: Config,
+    catalog: Catalog,
+    matrices: Arc<MatrixCache>,
+    guests: OnceLock<Guests>,
+    embedder: Mutex<Option<Embedder>>,
+    indexes: Mutex<HashMap<TenantId, Arc<Index>>>,
+    policies: Mutex<HashMap<TenantId, Arc<Policy>>>,
+    linked: Linked,
+    registry: Arc<Registry>,
+    gates: Gates,
+    // Last: everything above lets go of its files before the folder is given up.
+    folder: DataFolder,
+}
+
+/// What runs plugins.
+#[derive(Debug)]
+pub struct Guests {
+    /// Runs calls.
+    pub sandbox: Sandbox,
+    /// Compiles and loads.
+    pub loader: Loader,
+}
+
+impl Guests {
+    /// An engine with guest threads, and compiled artefacts in `cache`.
+    pub fn start(config: &Config, cache: &Path) -> Result<Self, Failure> {
+        let engine = Engine::new()?;
+        let sandbox =
+            Sandbox::new(engine.clone(), config.guest_threads).map_err(RuntimeError::Threads)?;
+        let loader = Loader::new(engine, cache, compiler())?;
+        Ok(Self { sandbox, loader })
+    }
+}
+
+/// The program that compiles plugins: this one, or the one that a test names.
+fn compiler() -> PathBuf {
+    let named = std::env::var_os("STOCKADE_COMPILER").map(PathBuf::from);
+    named.unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
+}
+
+impl Runtime {
+    /// Takes the data folder, making it where there is none. Refused while another process has it.
+    pub fn open(data: &Path) -> Result<Self, Failure> {
+        let folder = DataFolder::take(data)?;
+        let config = Config::load(data)?;
+        let catalog = Catalog::open(data)?;
+        Ok(Self {
+            catalog,
+            matrices: MatrixCache::new(config.vector_cache_mib << 20),
+            guests: OnceLock::new(),
+            embedder: Mutex::default(),
+            indexes: Mutex::default(),
+            policies: Mutex::default(),
+            linked: Linked::default(),
+            registry: Arc::new(Registry::default()),
+            gates: Gates::new(config.tasks_running_max),
+            folder,
+            config,
+        })
+    }
+
+    /// What the host was configured with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The folder that it holds.
+    pub fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Tasks that are queued or running.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// What runs plugins; started at the first call.
+    pub fn guests(&self) -> Result<&Guests, Failure> {
+        if let Some(guests) = self.guests.get() {
+            return Ok(guests);
+        }
+        let started = Guests::start(&self.config, &self.data().join("cache"))?;
+        Ok(self.guests.get_or_init(|| started))
+    }
+
+    /// The model; started at the first call, which takes about 0.3 s.
+    pub fn embedder(&self) -> Result<Embedder, Failure> {
+        let mut slot = lock(&self.embedder);
+        if let Some(embedder) = slot.as_ref() {
+            return Ok(embedder.clone());
+        }
+        let started = Embedder::start(&self.config)?;
+        *slot = Some(started.clone());
+        Ok(started)
+    }
+
+    /// A tenant's index; opened at the first call.
+    pub fn index(&self, tenant: &TenantId) -> Result<Arc<Index>, Failure> {
+        self.catalog.tenant(tenant)?;
+        let model = self.embedder()?.model().digest.clone();
+        let mut open = lock(&self.indexes);
+        if let Some(index) = open.get(tenant) {
+            return Ok(index.clone());
+        }
+        let cache = self.matrices.clone();
+        let options = IndexOptions { model, cache };
+        let index = Arc::new(Index::open(&self.tenant_folder(tenant), tenant, options)?);
+        if open.len() >= self.config.open_indexes_max {
+            open.retain(|_, index| Arc::strong_count(index) > 1);
+        }
+        open.insert(tenant.clone(), index.clone());
+        Ok(index)
+    }
+
+    fn tenant_folder(&self, tenant: &TenantId) -> PathBuf {
+        self.data().join("tenants").join(tenant.as_str())
+    }
+
+    /// A tenant's policy, as it is in force.
+    pub fn policy(&self, tenant: &TenantId) -> Result<Arc<Policy>, Failure> {
+        if let Some(policy) = lock(&self.policies).get(tenant) {
+            return Ok(policy.clone());
+        }
+        let record = self.catalog.tenant(tenant)?;
+        let policy = Policy::from_bundle(&PolicySource::from_json(&record.policy)?)?;
+        let policy = Arc::new(policy);
+        lock(&self.policies).insert(tenant.clone(), policy.clone());
+        Ok(policy)
+    }
+}
+
+/// A panic elsewhere must not take everything with it: what these locks guard is valid at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

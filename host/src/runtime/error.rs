@@ -1,0 +1,135 @@
+//! What the runtime itself can refuse or fail at. Its parts' errors pass through as they are.
+
+use crate::corpus::{CorpusError, FilterError};
+use crate::error::{Blame, Exit, Explain};
+use std::path::PathBuf;
+
+/// The runtime's own errors.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The data folder cannot be made or read.
+    #[error("cannot use the data folder {path}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Another process holds the data folder.
+    #[error("the data folder {path} is in use by {holder}")]
+    Held {
+        /// Which.
+        path: PathBuf,
+        /// Who.
+        holder: String,
+    },
+    /// No threads.
+    #[error("cannot start threads")]
+    Threads(#[source] std::io::Error),
+    /// A file that was named cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A label that is not one.
+    #[error("'{0}' is not a label: 1 to 63 of a-z, 0-9 and '-', not beginning with '-'")]
+    Label(String),
+    /// A label that the built-in plugins have.
+    #[error("'{0}' is a built-in plugin's label")]
+    Reserved(String),
+    /// A plugin of the wrong kind.
+    #[error("'{label}' is a {found}, not a {wanted}")]
+    Kind {
+        /// Which plugin.
+        label: String,
+        /// What it is.
+        found: &'static str,
+        /// What was needed.
+        wanted: &'static str,
+    },
+    /// An argument that makes no sense.
+    #[error("{0}")]
+    Argument(String),
+    /// A query file that makes no sense.
+    #[error("{path}:{line}: {message}")]
+    Queries {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// The host's own plugin is broken.
+    #[error("the built-in plugin '{0}' is broken: {1}")]
+    Builtin(&'static str, String),
+    /// The trial run of a plugin failed.
+    #[error("the plugin failed its trial run: {0}")]
+    Trial(crate::task::Stop),
+    /// A noun that is not what it should be.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// A filter that does not parse.
+    #[error("the filter is wrong: {0}")]
+    Filter(#[from] FilterError),
+}
+
+impl Explain for RuntimeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Folder { .. } => "data-folder",
+            Self::Held { .. } => "data-folder-held",
+            Self::Threads(_) => "threads",
+            Self::Read { .. } => "read",
+            Self::Label(_) | Self::Reserved(_) => "label",
+            Self::Kind { .. } => "plugin-kind",
+            Self::Argument(_) | Self::Corpus(_) => "argument",
+            Self::Queries { .. } => "queries",
+            Self::Builtin(..) => "builtin",
+            Self::Trial(_) => "plugin-trial",
+            Self::Filter(_) => "filter",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Threads(_) | Self::Builtin(..) => Blame::Host,
+            Self::Held { .. } => Blame::Limit,
+            Self::Trial(stop) => stop.blame,
+            _ => Blame::Caller,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Held { .. } => Exit::Refused,
+            Self::Threads(_) | Self::Builtin(..) => Exit::HostFault,
+            _ => Exit::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Folder { .. } => "Name another with --data or $STOCKADE_DATA.".to_owned(),
+            Self::Held { .. } => "Wait until it ends, or name another with --data.".to_owned(),
+            Self::Reserved(_) => "Choose another label with --as.".to_owned(),
+            Self::Builtin(..) => "Run `cargo xtask setup` and build again.".to_owned(),
+            Self::Trial(stop) => return stop.hint(),
+            Self::Filter(_) => {
+                r#"For example: {"year": {"gte": 2020}} or {"or": [{"team": "a"}, {"team": "b"}]}."#
+                    .to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    fn stop(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Trial(stop) => Explain::stop(stop),
+            _ => None,
+        }
+    }
+}

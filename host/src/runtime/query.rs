@@ -1,0 +1,151 @@
+//! One question: admitted, answered by the tenant's agent, and explained by a receipt.
+
+use super::{Runtime, RuntimeError};
+use crate::agent::{AgentHost, Answered, Hop, Question};
+use crate::corpus::{Filter, TenantId};
+use crate::embedder::Priority;
+use crate::error::Failure;
+use crate::plugin::Options;
+use crate::task::{Kind, Limits, Task, Usage};
+use std::sync::Arc;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct QueryRequest {
+    /// In the asker's words.
+    pub question: String,
+    /// The agent; the tenant's default when `None`.
+    pub agent: Option<String>,
+    /// Passages wanted.
+    pub k: usize,
+    /// JSON that restricts what may be found.
+    pub filter: Option<String>,
+    /// Options of the agent.
+    pub options: Options,
+}
+
+/// What explains an answer.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The task that answered.
+    pub task: String,
+    /// The tenant that was asked.
+    pub tenant: TenantId,
+    /// The agent's label.
+    pub agent: String,
+    /// The agent's digest.
+    pub plugin: String,
+    /// Digest of the policy's effective values.
+    pub policy: String,
+    /// Digest of the model.
+    pub model: String,
+    /// The state of the index that was asked.
+    pub index_generation: u64,
+    /// The question.
+    pub question: String,
+    /// Passages wanted.
+    pub k: usize,
+    /// The caller's filter.
+    pub filter: Option<String>,
+    /// Every option with its value.
+    pub options: Options,
+    /// The agent's retrieval calls.
+    pub hops: Vec<Hop>,
+    /// What was denied, clamped, dropped or answered by a fallback.
+    pub degraded: Vec<String>,
+}
+
+/// An answer as it leaves the runtime.
+#[derive(Debug, Clone)]
+pub struct QueryOutcome {
+    /// Best first.
+    pub passages: Vec<Answered>,
+    /// What explains it.
+    pub receipt: Receipt,
+    /// What the task used.
+    pub usage: Usage,
+}
+
+/// The longest question, in bytes.
+const QUESTION_BYTES_MAX: usize = 64 << 10;
+
+impl Runtime {
+    /// Answers a question from a tenant's documents.
+    pub async fn query(
+        &self,
+        tenant: &TenantId,
+        request: &QueryRequest,
+    ) -> Result<QueryOutcome, Failure> {
+        let policy = self.policy(tenant)?;
+        self.refuse_suspended(tenant)?;
+        let filter = request.filter.as_deref().map(Filter::parse).transpose();
+        let filter = filter.map_err(RuntimeError::Filter)?;
+        check(request, policy.agent.passages_max)?;
+        let label = match &request.agent {
+            Some(label) => label.clone(),
+            None => self.default_agent(tenant)?,
+        };
+        let given = self.with_k(tenant, &label, request).await?;
+        let (label, agent, options) =
+            self.agent_for(tenant, Some(&label), &given, policy.wasi).await?;
+        let (index, embedder) = (self.index(tenant)?, self.embedder()?);
+        let model = embedder.model().digest.clone();
+        let task =
+            Task::new(tenant.clone(), Kind::Query, &request.question, Limits::query(&policy));
+        let task = self.registry.list(task);
+        let _place = self.gates.admit(&task, &policy).await?;
+        let mut lane = super::ingest::lane(tenant, &policy, Priority::Interactive);
+        lane.cancel = task.token().clone();
+        let host = AgentHost::new(embedder, lane, Arc::clone(&index), filter);
+        let (text, k) = (request.question.clone(), request.k);
+        let question = Question { text, k, options };
+        let sandbox = &self.guests()?.sandbox;
+        let answer = agent.answer(sandbox, host, &task, &question).await?;
+        let receipt = Receipt {
+            task: task.id.to_string(),
+            tenant: tenant.clone(),
+            agent: label,
+            plugin: agent.digest.to_string(),
+            policy: policy.digest_hex(),
+            model,
+            index_generation: answer.index_generation,
+            question: request.question.clone(),
+            k: request.k,
+            filter: request.filter.clone(),
+            options: question.options,
+            hops: answer.hops,
+            degraded: answer.degraded,
+        };
+        Ok(QueryOutcome { passages: answer.passages, receipt, usage: task.usage() })
+    }
+
+    /// The caller's options, with `k` where the agent declares it and the caller did not set it there.
+    async fn with_k(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+        request: &QueryRequest,
+    ) -> Result<Options, Failure> {
+        let mut options = request.options.clone();
+        let set = options.iter().any(|(name, _)| name == "k");
+        if !set && self.declares(tenant, label, "k").await? {
+            options.push(("k".to_owned(), request.k.to_string()));
+        }
+        Ok(options)
+    }
+}
+
+fn check(request: &QueryRequest, passages_max: u64) -> Result<(), RuntimeError> {
+    if request.question.trim().is_empty() {
+        return Err(RuntimeError::Argument("the question is empty".to_owned()));
+    }
+    if request.question.len() > QUESTION_BYTES_MAX {
+        let message = format!("the question has more than {QUESTION_BYTES_MAX} bytes");
+        return Err(RuntimeError::Argument(message));
+    }
+    if request.k == 0 || request.k as u64 > passages_max {
+        let message = format!("--k must be from 1 to {passages_max} (passages_max of the policy)");
+        return Err(RuntimeError::Argument(message));
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Tenants: adding, removing, their policies, what they hold.
+
+use super::plugins::PluginInfo;
+use super::{Runtime, lock};
+use crate::catalog::TenantRecord;
+use crate::corpus::TenantId;
+use crate::error::Failure;
+use crate::policy::Policy;
+use crate::task::Reason;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A tenant with what it holds.
+#[derive(Debug, Clone)]
+pub struct TenantInfo {
+    /// Its name.
+    pub name: TenantId,
+    /// Its policy's name.
+    pub policy: String,
+    /// Digest of its policy's effective values.
+    pub policy_digest: String,
+    /// No new tasks are admitted.
+    pub suspended: bool,
+    /// Documents.
+    pub documents: u64,
+    /// Chunks.
+    pub chunks: u64,
+    /// Bytes of its index on disk.
+    pub storage_bytes: u64,
+    /// Grows with every change of its documents.
+    pub index_generation: u64,
+    /// Its own plugins.
+    pub plugins: Vec<PluginInfo>,
+    /// What it uses: role, label.
+    pub uses: Vec<(String, String)>,
+}
+
+impl Runtime {
+    /// Adds a tenant under `policy`.
+    pub fn add_tenant(&self, name: &TenantId, policy: &Policy) -> Result<(), Failure> {
+        Ok(self.catalog.add_tenant(name, &policy.bundle().to_json())?)
+    }
+
+    /// Replaces a tenant's policy; tasks that run keep the one that they began with.
+    pub fn set_policy(&self, name: &TenantId, policy: &Policy) -> Result<(), Failure> {
+        self.catalog.set_policy(name, &policy.bundle().to_json())?;
+        lock(&self.policies).remove(name);
+        Ok(())
+    }
+
+    /// Removes a tenant with its documents and plugins, ending its tasks.
+    pub fn remove_tenant(&self, name: &TenantId) -> Result<(), Failure> {
+        self.catalog.remove_tenant(name)?;
+        self.registry.end(Reason::Suspended, "the tenant was removed", |t| t.tenant == *name);
+        lock(&self.policies).remove(name);
+        lock(&self.indexes).remove(name);
+        let folder = self.tenant_folder(name);
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(super::RuntimeError::Folder { path: folder, source: error }.into())
+            }
+            _ => self.sweep_plugins(),
+        }
+    }
+
+    /// Suspends a tenant, which ends its tasks at once, or resumes it.
+    pub fn set_suspended(&self, name: &TenantId, suspended: bool) -> Result<(), Failure> {
+        self.catalog.set_suspended(name, suspended)?;
+        if suspended {
+            self.registry.end(Reason::Suspended, "the tenant was suspended", |t| t.tenant == *name);
+        }
+        Ok(())
+    }
+
+    /// All tenants, by name.
+    pub fn tenants(&self) -> Result<Vec<TenantInfo>, Failure> {
+        let records = self.catalog.tenants()?;
+        records.iter().map(|record| self.describe_tenant(record)).collect()
+    }
+
+    /// One tenant.
+    pub fn tenant(&self, name: &TenantId) -> Result<TenantInfo, Failure> {
+        self.describe_tenant(&self.catalog.tenant(name)?)
+    }
+
+    fn describe_tenant(&self, record: &TenantRecord) -> Result<TenantInfo, Failure> {
+        let policy: Arc<Policy> = self.policy(&record.name)?;
+        let file = self.tenant_folder(&record.name).join("index.db");
+        let counts = match file.exists() {
+            true => Some(self.index(&record.name)?.counts()?),
+            false => None,
+        };
+        let uses = self.catalog.uses(&record.name)?;
+        Ok(TenantInfo {
+            name: record.name.clone(),
+            policy: policy.name.clone(),
+            policy_digest: policy.digest_hex(),
+            suspended: record.suspended,
+            documents: counts.map_or(0, |c| c.documents),
+            chunks: counts.map_or(0, |c| c.chunks),
+            storage_bytes: counts.map_or(0, |c| c.bytes),
+            index_generation: counts.map_or(0, |c| c.generation),
+            plugins: self.plugins_of(&record.name)?,
+            uses: uses.into_iter().map(|used| (used.role.to_string(), used.label)).collect(),
+        })
+    }
+
+    /// Reads a policy that a person named: a shipped one or a file.
+    pub fn find_policy(name_or_path: Option<&str>) -> Result<Policy, Failure> {
+        Ok(Policy::find(name_or_path.unwrap_or("default"))?)
+    }
+
+    /// Where a tenant's files are, for messages.
+    pub fn folder_of(&self, name: &TenantId) -> PathBuf {
+        self.tenant_folder(name)
+    }
+}
