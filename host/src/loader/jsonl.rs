@@ -256,3 +256,6 @@ fn parse(bytes: &[u8], place: &str) -> Result<Raw, LoadError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;
