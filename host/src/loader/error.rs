@@ -15,6 +15,14 @@ pub enum LoadError {
     /// A PATH that the user gave is not there.
     #[error("there is no file or folder '{}'", show(.0))]
     Missing(PathBuf),
+    /// A PATH that the user gave cannot be opened.
+    #[error("cannot open '{}'", show(.path))]
+    Path {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// `--source` cannot begin a document id.
     #[error("'{}' is not a source name: it needs 1 to 512 bytes without control characters", shorten(.0, 80))]
     Source(String),
@@ -147,6 +155,7 @@ impl Explain for LoadError {
     fn code(&self) -> &'static str {
         match self {
             Self::Missing(_) => "path-missing",
+            Self::Path { .. } => "path-unreadable",
             Self::Source(_) => "source-name",
             Self::StdinTwice => "stdin-twice",
             Self::Duplicate { .. } | Self::Repeated { .. } => "duplicate-id",
@@ -170,9 +179,11 @@ impl Explain for LoadError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Missing(_) | Self::Source(_) | Self::StdinTwice | Self::Duplicate { .. } => {
-                Exit::Usage
-            }
+            Self::Missing(_)
+            | Self::Path { .. }
+            | Self::Source(_)
+            | Self::StdinTwice
+            | Self::Duplicate { .. } => Exit::Usage,
             _ => Exit::Partial,
         }
     }

@@ -132,8 +132,9 @@ struct Extractor {
     dropped: Option<(Dropped, usize)>,
     preformatted: usize,
     lists: usize,
-    /// Text length where the current cell began, and whether its row has an earlier one.
-    cell_start: usize,
+    /// Text length where the current cell began, while one is open.
+    cell_start: Option<usize>,
+    /// The current row has a cell already.
     row_begun: bool,
     /// Right behind `<pre>`, where a line break does not count.
     after_pre: bool,
@@ -176,10 +177,10 @@ impl Extractor {
         }
         match element {
             Element::Inline => {}
-            Element::Block | Element::Table => self.flow.part(Break::Paragraph),
-            Element::Line => self.flow.part(Break::Line),
+            Element::Block | Element::Table => self.part(Break::Paragraph),
+            Element::Line => self.part(Break::Line),
             Element::Heading => {
-                self.flow.part(Break::Paragraph);
+                self.part(Break::Paragraph);
                 self.in_heading = self.heading.is_none();
             }
             Element::List => {
@@ -221,8 +222,12 @@ impl Extractor {
         }
         match element {
             Element::Inline | Element::Dropped(_) => {}
-            Element::Block | Element::Table => self.flow.part(Break::Paragraph),
-            Element::Line | Element::Raw | Element::Row => self.flow.part(Break::Line),
+            Element::Block => self.part(Break::Paragraph),
+            Element::Table => {
+                self.cell_start = None;
+                self.flow.part(Break::Paragraph);
+            }
+            Element::Line | Element::Raw | Element::Row => self.part(Break::Line),
             Element::Heading => {
                 self.flow.part(Break::Paragraph);
                 self.in_heading = false;
@@ -246,9 +251,17 @@ impl Extractor {
         }
     }
 
+    /// A block at the beginning of a cell starts where the cell does.
+    fn part(&mut self, wanted: Break) {
+        if self.cell_start != Some(self.flow.len()) {
+            self.flow.part(wanted);
+        }
+    }
+
     fn row(&mut self) {
-        self.flow.part(Break::Line);
+        self.cell_start = None;
         self.row_begun = false;
+        self.flow.part(Break::Line);
     }
 
     fn cell(&mut self) {
@@ -256,12 +269,16 @@ impl Extractor {
             self.flow.part_only(Break::Cell);
         }
         self.row_begun = true;
-        self.cell_start = self.flow.len();
+        self.cell_start = Some(self.flow.len());
     }
 
     /// Breaks asked for inside a cell end with it, so that a row of paragraphs stays a row.
     fn end_cell(&mut self) {
-        if self.flow.len() > self.cell_start {
+        if self
+            .cell_start
+            .take()
+            .is_some_and(|start| self.flow.len() > start)
+        {
             self.flow.part_only(Break::Space);
         }
     }
@@ -315,3 +332,6 @@ fn collapse(text: &str) -> String {
     flow.words(text);
     flow.finish()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! JSON lines become documents, one line in memory at a time, however long the stream. Knows nothing
 //! of folders.
 
+use super::context::Context;
 use super::error::LoadError;
+use super::loaded::{Loaded, Skip};
 use super::place;
-use super::{Context, Loaded, Skip};
 use crate::corpus::{Document, Metadata, check_document_id, shorten};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -255,3 +256,6 @@ fn parse(bytes: &[u8], place: &str) -> Result<Raw, LoadError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

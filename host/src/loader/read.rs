@@ -1,10 +1,12 @@
 //! Opens files and streams safely and makes a document of each that is one. Knows nothing of how files
 //! were found.
 
+use super::context::Context;
 use super::error::LoadError;
+use super::loaded::{Loaded, Skip};
 use super::text::{self, Nul};
 use super::walk::{File, Kind, Links};
-use super::{Context, Loaded, Skip, html, place};
+use super::{html, place};
 use crate::corpus::{Document, Metadata, check_document_id};
 use rustix::fs::OFlags;
 use std::fs::OpenOptions;

@@ -2,15 +2,12 @@
 //! file, so a pipe or a device cannot hang it, and knows nothing of what files contain.
 
 use super::error::LoadError;
+use super::loaded::{DEPTH_MAX, Loaded, Skip};
 use super::place::show;
-use super::{Loaded, Skip};
 use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
-
-/// How deep folders may lie in one another.
-pub(super) const DEPTH_MAX: usize = 256;
 
 /// What a file's extension says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +101,10 @@ pub(super) fn walk(
 ) -> Result<(), LoadError> {
     let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => LoadError::Missing(path.to_owned()),
-        _ => LoadError::read(path, source),
+        _ => LoadError::Path {
+            path: path.to_owned(),
+            source,
+        },
     })?;
     let root = u32::try_from(roots.len()).unwrap_or(u32::MAX);
     if !metadata.is_dir() {
@@ -120,9 +120,10 @@ pub(super) fn walk(
         });
         return Ok(());
     }
-    let real = path
-        .canonicalize()
-        .map_err(|source| LoadError::read(path, source))?;
+    let real = path.canonicalize().map_err(|source| LoadError::Path {
+        path: path.to_owned(),
+        source,
+    })?;
     let found = Root {
         path: path.to_owned(),
         real,
