@@ -27,6 +27,12 @@ pub mod db;
 
 pub mod catalog;
 
+pub mod index;
+
 pub mod loader;
 
 pub mod ingest;
+
+pub mod agent;
+
+pub mod runtime;
