@@ -10,3 +10,5 @@ pub mod corpus;
 pub mod config;
 
 pub mod db;
+
+pub mod index;
