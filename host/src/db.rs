@@ -1,13 +1,19 @@
 //! A database is one SQLite file, opened the one way in which nothing acknowledged is lost, with one
-//! writer and as many readers as there are readers.
+//! writer at a time and any number of readers.
 //!
 //! This is the only module that names `rusqlite`; the schemas that others keep in their files are
 //! not known here.
 
-use crate::error::{Blame, Explain};
+mod error;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::DbError;
+
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{OpenFlags, TransactionBehavior, ffi};
+use rusqlite::{OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -90,8 +96,10 @@ impl std::fmt::Debug for Interrupt {
 pub struct Database {
     path: PathBuf,
     kind: Kind,
-    writer: Mutex<Writer>,
+    /// Dropped before the writer: the last connection to close empties the write-ahead log, and a reader
+    /// cannot.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Writer>,
 }
 
 #[derive(Debug)]
@@ -378,246 +386,4 @@ fn sync_folder(path: &Path) -> Result<(), DbError> {
         std::fs::File::open(folder)?.sync_all()?;
     }
     Ok(())
-}
-
-/// What a database could not do.
-#[derive(Debug, thiserror::Error)]
-pub enum DbError {
-    /// The disk, or the limit of [`Database::limit_bytes`], is full. Nothing was written.
-    #[error("no space left for the database")]
-    Full(#[source] SqlError),
-    /// The file is damaged or is no database.
-    #[error("the database file is damaged: {0}")]
-    Corrupt(#[source] SqlError),
-    /// Somebody else holds the file.
-    #[error("the database file is in use by another process")]
-    Busy(#[source] SqlError),
-    /// The file cannot be opened, read or written.
-    #[error("the database file cannot be read or written: {0}")]
-    File(#[source] SqlError),
-    /// The folder or the file cannot be read or written.
-    #[error("the database's folder cannot be read or written: {0}")]
-    Folder(#[from] std::io::Error),
-    /// The task is over.
-    #[error("interrupted")]
-    Interrupted,
-    /// Not our file.
-    #[error("{path} is not a {name}")]
-    Foreign {
-        /// Which file.
-        path: PathBuf,
-        /// What it should be.
-        name: &'static str,
-    },
-    /// A later version of Stockade wrote the file.
-    #[error("{path} has schema version {found}; this version of stockade knows {known}")]
-    Newer {
-        /// Which file.
-        path: PathBuf,
-        /// Its version.
-        found: i32,
-        /// The newest that we know.
-        known: usize,
-    },
-    /// The file system cannot keep a write-ahead log.
-    #[error("the database cannot keep a write-ahead log here, only '{mode}'")]
-    Log {
-        /// What SQLite fell back to.
-        mode: String,
-    },
-    /// The SQLite that is linked is too old to be safe.
-    #[error("SQLite {found} is too old")]
-    Library {
-        /// Its version.
-        found: &'static str,
-    },
-    /// SQLite refused a statement: our mistake.
-    #[error("the database refused a statement: {0}")]
-    Statement(#[source] SqlError),
-}
-
-impl From<SqlError> for DbError {
-    fn from(error: SqlError) -> Self {
-        use rusqlite::ErrorCode as Code;
-        let SqlError::SqliteFailure(cause, _) = &error else { return Self::Statement(error) };
-        match cause.code {
-            // The shared-memory index cannot grow: a full disk reports itself so.
-            _ if cause.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Self::Full(error),
-            Code::DiskFull => Self::Full(error),
-            Code::DatabaseCorrupt | Code::NotADatabase => Self::Corrupt(error),
-            Code::DatabaseBusy | Code::DatabaseLocked => Self::Busy(error),
-            Code::OperationInterrupted => Self::Interrupted,
-            Code::SystemIoFailure
-            | Code::CannotOpen
-            | Code::ReadOnly
-            | Code::PermissionDenied
-            | Code::FileLockingProtocolFailed
-            | Code::OutOfMemory
-            | Code::NoLargeFileSupport => Self::File(error),
-            _ => Self::Statement(error),
-        }
-    }
-}
-
-impl Explain for DbError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Full(_) => "storage-full",
-            Self::Corrupt(_) => "storage-corrupt",
-            Self::Busy(_) => "storage-busy",
-            Self::File(_) | Self::Folder(_) | Self::Log { .. } => "storage-io",
-            Self::Interrupted => "interrupted",
-            Self::Foreign { .. } => "storage-foreign",
-            Self::Newer { .. } => "storage-newer",
-            Self::Library { .. } | Self::Statement(_) => "storage-bug",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Interrupted => Blame::Caller,
-            _ => Blame::Host,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Full(_) => "Free some space and try again; nothing that was acknowledged is lost.",
-            Self::Corrupt(_) => "Run 'stockade doctor', then restore this file from a backup.",
-            Self::Busy(_) => "Stop the other process that uses this data folder.",
-            Self::File(_) | Self::Folder(_) => "Check the disk and the permissions of the data folder.",
-            Self::Foreign { .. } => "Move the file away; stockade makes a new one.",
-            Self::Newer { .. } => "Use the newer stockade, or restore a backup made by this one.",
-            Self::Log { .. } => "Put the data folder on a local file system.",
-            Self::Interrupted | Self::Library { .. } | Self::Statement(_) => return None,
-        };
-        Some(hint.to_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kind(migrations: &'static [&'static str]) -> Kind {
-        Kind {
-            name: "test file",
-            application_id: 0x0053_5401,
-            migrations,
-            connection_sql: "",
-            page_bytes: 4_096,
-            cache_kib: 256,
-        }
-    }
-
-    fn count(db: &Database) -> i64 {
-        let reader = db.read(&Interrupt::never()).unwrap();
-        reader.query_row("SELECT count(*) FROM t", [], |r| r.get(0)).unwrap()
-    }
-
-    fn insert(db: &Database, bytes: u32) -> Result<(), DbError> {
-        db.write(|tx| {
-            tx.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes])?;
-            Ok(())
-        })
-    }
-
-    #[test]
-    fn schemas_migrate_forward_and_newer_ones_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        drop(Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap());
-        let two = kind(&["CREATE TABLE t(x)", "INSERT INTO t VALUES (1)"]);
-        for _ in 0..2 {
-            assert_eq!(count(&Database::open(&path, &two).unwrap()), 1);
-        }
-        let newer = Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap_err();
-        assert!(matches!(newer, DbError::Newer { found: 2, known: 1, .. }), "{newer}");
-    }
-
-    #[test]
-    fn a_failed_migration_leaves_the_old_schema() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        drop(Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap());
-        let broken = kind(&["CREATE TABLE t(x)", "INSERT INTO t VALUES (1); nonsense"]);
-        assert!(Database::open(&path, &broken).is_err());
-        assert_eq!(count(&Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap()), 0);
-    }
-
-    #[test]
-    fn files_that_are_not_ours_are_refused_and_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        let ours = kind(&["CREATE TABLE t(x)"]);
-        drop(Database::open(&path, &Kind { application_id: 7, ..ours }).unwrap());
-        assert!(matches!(Database::open(&path, &ours), Err(DbError::Foreign { .. })));
-        let junk = folder.path().join("b.db");
-        std::fs::write(&junk, "x".repeat(5_000)).unwrap();
-        assert!(matches!(Database::open(&junk, &ours), Err(DbError::Corrupt(_))));
-        assert_eq!(std::fs::read(&junk).unwrap().len(), 5_000);
-    }
-
-    #[test]
-    fn a_full_file_fails_whole_writes_and_recovers() {
-        let folder = tempfile::tempdir().unwrap();
-        let db = Database::open(&folder.path().join("a.db"), &kind(&["CREATE TABLE t(x)"])).unwrap();
-        insert(&db, 10).unwrap();
-        db.limit_bytes(Some(100_000)).unwrap();
-        for _ in 0..3 {
-            assert!(matches!(insert(&db, 200_000), Err(DbError::Full(_))));
-        }
-        assert_eq!(count(&db), 1);
-        insert(&db, 10).unwrap();
-        db.limit_bytes(None).unwrap();
-        insert(&db, 200_000).unwrap();
-        assert_eq!(count(&db), 3);
-    }
-
-    #[test]
-    fn a_panic_in_a_write_rolls_it_back_and_spoils_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let db = Database::open(&folder.path().join("a.db"), &kind(&["CREATE TABLE t(x)"])).unwrap();
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            db.write(|tx| -> Result<(), DbError> {
-                tx.execute("INSERT INTO t VALUES (1)", [])?;
-                panic!("on purpose");
-            })
-        }));
-        assert!(panicked.is_err());
-        insert(&db, 1).unwrap();
-        assert_eq!(count(&db), 1);
-    }
-
-    #[test]
-    fn a_read_sees_one_state_and_can_be_interrupted() {
-        let folder = tempfile::tempdir().unwrap();
-        let db = Database::open(&folder.path().join("a.db"), &kind(&["CREATE TABLE t(x)"])).unwrap();
-        let reader = db.read(&Interrupt::never()).unwrap();
-        let rows = || reader.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0)).unwrap();
-        assert_eq!(rows(), 0);
-        insert(&db, 1).unwrap();
-        assert_eq!((rows(), count(&db)), (0, 1));
-        let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
-        let reader = db.read(&Interrupt::new(|| true)).unwrap();
-        let error = reader.query_row(endless, [], |r| r.get::<_, i64>(0)).unwrap_err();
-        assert!(matches!(DbError::from(error), DbError::Interrupted));
-        drop(reader);
-        assert_eq!(count(&db), 1);
-    }
-
-    #[test]
-    fn a_backup_is_one_state_and_opens_as_its_kind() {
-        let folder = tempfile::tempdir().unwrap();
-        let ours = kind(&["CREATE TABLE t(x)"]);
-        let db = Database::open(&folder.path().join("a.db"), &ours).unwrap();
-        (0..20).for_each(|_| insert(&db, 5_000).unwrap());
-        let copy = folder.path().join("copy.db");
-        db.backup(&copy, &Interrupt::never()).unwrap();
-        insert(&db, 1).unwrap();
-        let copied = Database::open(&copy, &ours).unwrap();
-        assert_eq!(count(&copied), 20);
-        assert!(copied.quick_check(&Interrupt::never()).unwrap().is_empty());
-        assert!(db.backup(&copy, &Interrupt::never()).is_err(), "does not overwrite");
-    }
 }

@@ -1,0 +1,112 @@
+//! An index holds one tenant's documents, chunks, vectors and titles in one SQLite file, and searches
+//! them by vector, by text, by both, and by how chunks are related.
+//!
+//! It knows nothing of how texts become chunks or vectors, of other tenants, of budgets or of Wasm. All
+//! functions block: call them where blocking is allowed.
+
+mod cache;
+mod error;
+mod hybrid;
+mod kernel;
+mod listing;
+mod neighbours;
+mod read;
+mod rows;
+mod schema;
+mod scope;
+mod stems;
+mod text;
+mod titles;
+mod top;
+mod vector;
+mod view;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use cache::MatrixCache;
+pub use error::IndexError;
+pub use hybrid::fuse;
+pub use listing::{Counts, DocumentInfo};
+pub use neighbours::NeighbourKind;
+pub use text::TextHits;
+pub use write::{NewChunk, NewVersion, Put, PutKind, StoredVersion, TextHash};
+
+use crate::corpus::TenantId;
+use crate::db::Database;
+use rows::Changes;
+use scope::Scopes;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use text::Frequencies;
+
+/// The most hits that one search returns.
+pub const MAX_HITS: usize = 1_000;
+
+/// The most chunks that one `read` or `similarities` takes.
+pub const MAX_CHUNKS_PER_CALL: usize = 10_000;
+
+/// What an index is opened with.
+#[derive(Debug, Clone)]
+pub struct IndexOptions {
+    /// Digest of the embedding model that new vectors and queries come from. Vectors of another model
+    /// are never compared with its.
+    pub model: String,
+    /// Shared by all indexes of the process.
+    pub cache: Arc<MatrixCache>,
+}
+
+/// One tenant's index. Shared by reference: writes wait for each other, searches for nobody.
+#[derive(Debug)]
+pub struct Index {
+    database: Database,
+    model: String,
+    cache: Arc<MatrixCache>,
+    cache_key: u64,
+    /// Held while the rows in memory are brought up to date.
+    refresh: Mutex<()>,
+    changes: Mutex<Changes>,
+    scopes: Mutex<Scopes>,
+    frequencies: Mutex<Frequencies>,
+}
+
+impl Index {
+    /// Opens `<folder>/index.db`, or makes it (and its folder, for the owner only). Refuses another
+    /// tenant's file. Reads no vectors: they are loaded by the first search that needs them.
+    pub fn open(
+        folder: &Path,
+        tenant: &TenantId,
+        options: IndexOptions,
+    ) -> Result<Self, IndexError> {
+        schema::make_folder(folder)?;
+        let database = Database::open(&folder.join("index.db"), &schema::KIND)?;
+        schema::claim(&database, tenant)?;
+        Ok(Self {
+            database,
+            model: options.model,
+            cache_key: options.cache.new_key(),
+            cache: options.cache,
+            refresh: Mutex::default(),
+            changes: Mutex::default(),
+            scopes: Mutex::default(),
+            frequencies: Mutex::default(),
+        })
+    }
+
+    /// The file, for backups, checks and limits.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Digest of the model that this index was opened for.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.cache.remove(self.cache_key);
+    }
+}

@@ -1,0 +1,6 @@
+//! An index against simple references, on real files.
+
+mod model;
+mod refusals;
+mod searches;
+pub(super) mod support;
