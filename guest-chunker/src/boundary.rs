@@ -4,6 +4,8 @@
 
 use unicode_segmentation::GraphemeCursor;
 
+use crate::piece::is_space;
+
 /// What a piece ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -35,7 +37,7 @@ impl Level {
     pub(crate) fn first(self, text: &str) -> usize {
         match self {
             Self::Paragraph => paragraph(text),
-            Self::Line => text.find('\n').map_or(text.len(), |at| at + 1),
+            Self::Line => line_feed(text.as_bytes()).map_or(text.len(), |at| at + 1),
             Self::Sentence => sentence(text),
             Self::Word => word(text),
             Self::Letters => text.len(),
@@ -43,32 +45,87 @@ impl Level {
     }
 }
 
+/// Where the first line feed is. Eight bytes at a time, and nothing to set up: most lines are short.
+pub(crate) fn line_feed(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let zeros = u64::from_le_bytes(*word) ^ (ONES * b'\n' as u64);
+        // The lowest bit set marks the lowest byte that is zero.
+        let found = zeros.wrapping_sub(ONES) & !zeros & (ONES << 7);
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let last = rest.iter().position(|&byte| byte == b'\n');
+    last.map(|at| bytes.len() - rest.len() + at)
+}
+
 fn paragraph(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(line) = text[at..].find('\n') {
+    while let Some(line) = line_feed(&bytes[at..]) {
         at += line + 1;
         let indent = run(&bytes[at..], |byte| matches!(byte, b' ' | b'\t' | b'\r'));
         at += indent;
         if bytes.get(at) == Some(&b'\n') {
-            return at + run(&bytes[at..], |byte| byte.is_ascii_whitespace());
+            return at + run(&bytes[at..], is_space);
         }
     }
     text.len()
 }
 
-fn word(text: &str) -> usize {
+/// First bytes of white space.
+const SPACES: [bool; 256] = table(b" \t\n\x0B\x0C\r\xC2\xE1\xE2\xE3");
+/// First bytes of what may end a sentence.
+const TERMINATORS: [bool; 256] = table(b".!?\xD8\xDB\xE0\xE2\xE3\xEF");
+
+/// A text is skimmed for `bytes` in a few instructions each.
+const fn table(bytes: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
     let mut at = 0;
-    loop {
-        let space = white_space(&text[at..]);
-        if space > 0 {
-            return at + spaces(&text[at..]);
-        }
-        match step(text, at) {
-            Some(next) => at = next,
-            None => return text.len(),
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
+/// Where the first byte at or after `from` is that `table` holds. Four at a time, for they are rare.
+fn skim(bytes: &[u8], from: usize, table: &[bool; 256]) -> Option<usize> {
+    let held = |byte: &u8| table[*byte as usize];
+    let rest = &bytes[from..];
+    // In Japanese the first byte of a full stop is that of most letters.
+    if rest.first().is_some_and(held) {
+        return Some(from);
+    }
+    let (quads, _) = rest.as_chunks::<4>();
+    let quad = quads
+        .iter()
+        .position(|[a, b, c, d]| held(a) | held(b) | held(c) | held(d));
+    let skipped = quad.unwrap_or(quads.len()) * 4;
+    let found = rest[skipped..].iter().position(held);
+    found.map(|at| from + skipped + at)
+}
+
+/// How long the character is that begins with `first`, which one of the tables holds.
+fn width(first: u8) -> usize {
+    match first {
+        0..0x80 => 1,
+        0x80..0xE0 => 2,
+        _ => 3,
+    }
+}
+
+fn word(text: &str) -> usize {
+    let mut from = 0;
+    while let Some(at) = skim(text.as_bytes(), from, &SPACES) {
+        match spaces(&text[at..]) {
+            0 => from = at + width(text.as_bytes()[at]),
+            space => return at + space,
         }
     }
+    text.len()
 }
 
 /// The sentence rules of UAX #29, as far as they do without tables: a terminator, more of them or
@@ -76,10 +133,10 @@ fn word(text: &str) -> usize {
 /// after a full stop.
 fn sentence(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
+    let mut from = 0;
+    while let Some(mut at) = skim(bytes, from, &TERMINATORS) {
         let Some((length, wide)) = terminator(&bytes[at..]) else {
-            at += 1;
+            from = at + width(bytes[at]);
             continue;
         };
         let stop = bytes[at] == b'.';
@@ -90,6 +147,7 @@ fn sentence(text: &str) -> usize {
         if wide || (space > 0 && !(stop && begins_lower(&text[at..]))) {
             return at;
         }
+        from = at;
     }
     text.len()
 }
@@ -149,26 +207,18 @@ fn spaces(text: &str) -> usize {
 
 /// The length of the white space character that `text` begins with; 0 when it is none.
 fn white_space(text: &str) -> usize {
-    match text.as_bytes().first() {
-        Some(byte) if byte.is_ascii() => usize::from(matches!(byte, b' ' | b'\t'..=b'\r')),
-        // The only first bytes of white space beyond ASCII.
-        Some(0xC2 | 0xE1 | 0xE2 | 0xE3) => {
-            let first = text.chars().next().filter(|char| char.is_whitespace());
-            first.map_or(0, char::len_utf8)
-        }
+    match text.as_bytes() {
+        [byte, ..] if is_space(*byte) => 1,
+        // Next line, no-break space.
+        [0xC2, 0x85 | 0xA0, ..] => 2,
+        // Ogham space mark; U+2000 to U+200A, the separators, narrow and mathematical space; ideographic
+        // space.
+        [0xE1, 0x9A, 0x80, ..]
+        | [0xE2, 0x80, 0x80..=0x8A | 0xA8 | 0xA9 | 0xAF, ..]
+        | [0xE2, 0x81, 0x9F, ..]
+        | [0xE3, 0x80, 0x80, ..] => 3,
         _ => 0,
     }
-}
-
-/// The character boundary after the one at `at`.
-fn step(text: &str, at: usize) -> Option<usize> {
-    let length = match text.as_bytes().get(at)? {
-        0..0xC0 => 1,
-        0xC0..0xE0 => 2,
-        0xE0..0xF0 => 3,
-        _ => 4,
-    };
-    Some(at + length)
 }
 
 fn run(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
@@ -223,12 +273,40 @@ mod tests {
     }
 
     #[test]
+    fn a_line_feed_is_found_wherever_it_is() {
+        for length in 0..40 {
+            let mut bytes = vec![0x0B_u8; length];
+            assert_eq!(line_feed(&bytes), None);
+            for at in (0..length).rev() {
+                bytes[at] = b'\n';
+                assert_eq!(line_feed(&bytes), Some(at));
+            }
+        }
+    }
+
+    #[test]
     fn words_end_with_any_white_space() {
         let text = "one two\u{3000}三\u{a0}\tfour";
         assert_eq!(
             pieces(Level::Word, text),
             ["one ", "two\u{3000}", "三\u{a0}\t", "four"]
         );
+    }
+
+    #[test]
+    fn white_space_is_what_unicode_says() {
+        for char in '\0'..=char::MAX {
+            let length = if char.is_whitespace() {
+                char.len_utf8()
+            } else {
+                0
+            };
+            assert_eq!(
+                white_space(char.encode_utf8(&mut [0; 4])),
+                length,
+                "{char:?}"
+            );
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Chunker for BuiltIn {
                 "strategy",
                 "recursive",
                 &["recursive", "markdown", "fixed"],
-                "Cut at paragraphs, lines, sentences and words; along a Markdown outline; or after so many units.",
+                "Cut at paragraphs, lines, sentences, words; along a Markdown outline; or by count.",
             ),
             OptionSpec::integer(
                 "size",

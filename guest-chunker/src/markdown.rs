@@ -36,7 +36,7 @@ pub(crate) fn chunks(text: &str, ruler: &Ruler<'_>, sizes: Sizes) -> Vec<Chunk> 
         let start = heads.unwrap_or(span.start);
         match heading {
             Some(heading) => {
-                packer.path.enter(text, &heading);
+                packer.path.enter(heading);
                 heads = Some(start);
             }
             None => {
@@ -138,12 +138,9 @@ impl Packer<'_> {
 struct Path(Vec<Heading>);
 
 impl Path {
-    fn enter(&mut self, text: &str, heading: &Heading) {
+    fn enter(&mut self, heading: Heading) {
         self.0.retain(|above| above.level < heading.level);
-        self.0.push(Heading {
-            level: heading.level,
-            text: words(text, heading.text.clone()),
-        });
+        self.0.push(heading);
     }
 
     /// The path, its nearest headings first to find room; empty when there is none.
@@ -151,7 +148,7 @@ impl Path {
         let mut parts: Vec<&str> = Vec::new();
         let mut room = LABEL_MAX;
         for heading in self.0.iter().rev() {
-            let words = &text[heading.text.clone()];
+            let words = &text[words(text, heading.text.clone())];
             let words = &words[..words.floor_char_boundary(room)];
             room = room.saturating_sub(words.len() + SEPARATOR.len());
             if !words.is_empty() {

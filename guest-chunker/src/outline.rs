@@ -6,14 +6,15 @@
 //! nested quotes cost it 1.6 s a MiB and a MiB of `[` 0.27 s, beyond what a policy's fuel allows. Here
 //! a line is looked at twice at most, whatever it contains; a test compares the headings.
 
+use crate::boundary::line_feed;
 use crate::piece::Span;
 
-/// A block and, for a heading, what it says.
+/// A block.
 #[derive(Debug)]
 pub(crate) struct Block {
     /// Its lines, without the last line feed.
     pub(crate) span: Span,
-    /// What it says, when it is a heading.
+    /// Set when it is a heading.
     pub(crate) heading: Option<Heading>,
 }
 
@@ -22,7 +23,7 @@ pub(crate) struct Block {
 pub(crate) struct Heading {
     /// 1 to 6; 1 is the highest.
     pub(crate) level: u8,
-    /// Its text without the marks around it.
+    /// Its line, or the lines above its underline.
     pub(crate) text: Span,
 }
 
@@ -58,8 +59,12 @@ impl<'a> Outline<'a> {
     }
 
     fn line_at(&self, start: usize) -> Option<Line> {
-        let rest = self.text.get(start..).filter(|rest| !rest.is_empty())?;
-        Some(start..start + rest.find('\n').unwrap_or(rest.len()))
+        let rest = self.text.as_bytes().get(start..)?;
+        if rest.is_empty() {
+            return None;
+        }
+        let length = line_feed(rest);
+        Some(start..start + length.unwrap_or(rest.len()))
     }
 
     fn shape(&self, line: &Line) -> Shape {
@@ -116,6 +121,10 @@ impl<'a> Outline<'a> {
     fn paragraph(&self, opening: Line, quote: bool) -> Block {
         let mut end = opening.end;
         while let Some(line) = self.line_at(end + 1) {
+            if self.text.as_bytes()[line.start].is_ascii_alphabetic() {
+                end = line.end;
+                continue;
+            }
             let underline = underline(&self.text.as_bytes()[line.clone()]);
             if let (Some(level), false) = (underline, quote) {
                 let text = opening.start..end;
@@ -172,6 +181,9 @@ impl Iterator for Outline<'_> {
 
     fn next(&mut self) -> Option<Block> {
         loop {
+            while self.text.as_bytes().get(self.at) == Some(&b'\n') {
+                self.at += 1;
+            }
             let line = self.line_at(self.at)?;
             self.at = line.end + 1;
             let shape = self.shape(&line);
@@ -296,7 +308,8 @@ mod tests {
 
     #[test]
     fn each_block_is_whole() {
-        let text = "# A\ntext\nmore\n```sh\n# no heading\n\n```\n- one\n  two\n\n  three\n- four\n\n| a |\n|---|\n| b |\n\n> q\nlazy\n***\n1. x";
+        let text = "# A\ntext\nmore\n```sh\n# no heading\n\n```\n- one\n  two\n\n  three\n- four\n\n\
+                    | a |\n|---|\n| b |\n\n> q\nlazy\n***\n1. x";
         assert_eq!(
             blocks(text),
             [

@@ -22,9 +22,26 @@ pub(crate) struct Piece {
 
 /// `span` without the white space at its ends; empty when there is nothing else.
 pub(crate) fn trimmed(text: &str, span: Span) -> Span {
-    let inner = text[span.clone()].trim_end();
-    let end = span.start + inner.len();
+    // Nearly always the white space is ASCII, and so is what it ends at.
+    let bytes = text.as_bytes();
+    let Span { mut start, mut end } = span;
+    while start < end && is_space(bytes[start]) {
+        start += 1;
+    }
+    while start < end && is_space(bytes[end - 1]) {
+        end -= 1;
+    }
+    if start == end || (bytes[start].is_ascii() && bytes[end - 1].is_ascii()) {
+        return start..end;
+    }
+    let inner = text[start..end].trim_end();
+    let end = start + inner.len();
     end - inner.trim_start().len()..end
+}
+
+/// Whether `byte` is white space of ASCII: what [`char::is_whitespace`] says of it.
+pub(crate) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 /// Runs of neighbouring pieces, each as long as `size` allows. A run begins with as many of the last

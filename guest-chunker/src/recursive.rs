@@ -32,6 +32,7 @@ pub(crate) fn within(
         ruler,
         size: sizes.size,
         grain: grain(sizes),
+        least: least(sizes),
         pieces: Vec::new(),
     };
     cutter.cut(Level::Paragraph, span, before);
@@ -48,11 +49,22 @@ fn grain(sizes: Sizes) -> u32 {
     divisor.max(sizes.size / 64)
 }
 
+/// The least bytes of a piece, but for the last of its kind: lines of one word each would otherwise
+/// make more pieces than a policy's fuel allows. Small against the overlap, so as not to be seen.
+fn least(sizes: Sizes) -> usize {
+    let visible = match sizes.overlap {
+        0 => sizes.size / 4,
+        overlap => overlap.min(sizes.size / 4),
+    };
+    visible as usize / 8
+}
+
 struct Cutter<'a> {
     text: &'a str,
     ruler: &'a Ruler<'a>,
     size: u32,
     grain: u32,
+    least: usize,
     pieces: Vec<Piece>,
 }
 
@@ -74,7 +86,9 @@ impl Cutter<'_> {
     /// Where the first piece of `rest` ends.
     fn next(&self, level: Level, rest: Span, before: u32) -> usize {
         if level != Level::Letters {
-            return rest.start + level.first(&self.text[rest]);
+            let from = (rest.start + self.least).min(rest.end);
+            let from = self.text.floor_char_boundary(from).max(rest.start);
+            return from + level.first(&self.text[from..rest.end]);
         }
         let mut count = self.grain;
         loop {

@@ -42,12 +42,13 @@ impl<'a> Ruler<'a> {
     pub(crate) fn reach(&self, from: usize, units: u32, count: u32) -> usize {
         match self {
             Self::Ascii(length) => (from + count as usize).min(*length),
+            _ if count == 0 => from,
             Self::Characters(text) => {
-                let mut rest = text[from..].char_indices();
-                rest.nth(count as usize)
-                    .map_or(text.len(), |(at, _)| from + at)
+                let mut rest = text[from..].chars();
+                // Of all ways to walk a string this one skips whole blocks.
+                rest.nth(count as usize - 1);
+                text.len() - rest.as_str().len()
             }
-            Self::Tokens(..) if count == 0 => from,
             Self::Tokens(ends, length) => match ends.get((units + count - 1) as usize..) {
                 Some([end, _, ..]) => *end as usize,
                 _ => *length,
