@@ -5,6 +5,7 @@
 //! functions block: call them where blocking is allowed.
 
 mod cache;
+mod check;
 mod error;
 mod hybrid;
 mod kernel;

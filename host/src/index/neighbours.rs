@@ -12,7 +12,7 @@ use super::top::Top;
 use super::view::{View, check_k};
 use crate::corpus::{ChunkId, Filter, Hit};
 use crate::db::{Interrupt, OptionalExtension, params};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// Words of a chunk that are searched for titles.
 const WORDS_MAX: usize = 4_096;
@@ -23,14 +23,12 @@ const TITLES_MAX: usize = 256;
 /// A title that more documents share points nowhere.
 const SAME_TITLE_MAX: usize = 8;
 
-/// Occurrences of one word that are counted; a word with more says nothing.
+/// Occurrences of one word that are counted; a word with more says nothing. So a title that says
+/// something has a word that fewer chunks than this contain, which bounds the search for it.
 const OCCURRENCES_MAX: i64 = 8_192;
 
 /// Smaller tenants are weighed as if they had this many chunks: in ten chunks no word is common.
 const CHUNKS_MIN: f64 = 1_000.0;
-
-/// Chunks that may mention a title, looked at in the order of ids.
-const CANDIDATES_MAX: usize = 2_048;
 
 /// How a neighbour is related to a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -190,41 +188,25 @@ impl View<'_> {
         Ok(with_chunks.map(|(number, first, _)| (number, first)).collect())
     }
 
-    /// How telling each title is: the sum over its words of ln(chunks / occurrences). Titles below half
-    /// the logarithm of the number of chunks (a single word found in more than the square root of all
-    /// chunks: "It", "Time") are dropped.
+    /// How telling each title is: the sum over its words of ln(chunks / chunks with the word). Titles below
+    /// half the logarithm of the number of chunks (a single word found in more than the square root
+    /// of all chunks: "It", "Time") are dropped.
     fn telling(&self, titles: Vec<String>) -> Result<Vec<(f64, String)>, IndexError> {
         let words: Vec<&str> = titles.iter().flat_map(|t| t.split(' ')).collect();
         let mut stems = stems(&self.reader, &words)?.into_iter();
         let chunks = (self.rows.len as f64).max(CHUNKS_MIN);
-        let mut known: HashMap<String, f64> = HashMap::new();
         let mut telling = Vec::with_capacity(titles.len());
         for title in titles {
             let mut sum = 0.0;
             for stem in stems.by_ref().take(title.split(' ').count()).flatten() {
-                sum += match known.get(&stem) {
-                    Some(information) => *information,
-                    None => *known.entry(stem.clone()).or_insert(self.information(&stem, chunks)?),
-                };
+                let with = self.chunks_up_to(&stem, OCCURRENCES_MAX)?;
+                sum += with.map_or(0.0, |with| (chunks / with.max(1) as f64).ln().max(0.0));
             }
             if sum >= 0.5 * chunks.ln() {
                 telling.push((sum, title));
             }
         }
         Ok(telling)
-    }
-
-    fn information(&self, stem: &str, chunks: f64) -> Result<f64, IndexError> {
-        let mut statement = self.reader.prepare_cached(
-            "SELECT count(*), count(DISTINCT doc) FROM \
-             (SELECT doc FROM occurrences WHERE term = ?1 LIMIT ?2)",
-        )?;
-        let (counted, with): (i64, i64) = statement
-            .query_row(params![stem, OCCURRENCES_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if counted == OCCURRENCES_MAX {
-            return Ok(0.0);
-        }
-        Ok((chunks / with.max(1) as f64).ln().max(0.0))
     }
 
     /// Ranked by BM25 with the title as the only term.
@@ -242,8 +224,14 @@ impl View<'_> {
         let own = place.first_chunk..place.first_chunk + place.chunks;
         let average = self.rows.words as f64 / self.rows.len.max(1) as f64;
         let mut top = Top::new(k);
-        for id in self.candidates(&forms)? {
+        // Nothing but letters, digits and spaces between the quotes.
+        let phrases: Vec<String> = forms.iter().map(|form| format!("\"{form}\"")).collect();
+        let sql = "SELECT rowid FROM fts WHERE fts MATCH ?1";
+        let mut statement = self.reader.prepare_cached(sql)?;
+        let mut rows = statement.query([phrases.join(" OR ")])?;
+        while let Some(row) = rows.next()? {
             self.interrupt.check()?;
+            let id: i64 = row.get(0)?;
             let Some(position) = self.rows.position(id.unsigned_abs()) else { continue };
             let (block, row) = self.rows.at(position);
             if own.contains(&id) || !scope.has(block.documents[row]) {
@@ -256,17 +244,6 @@ impl View<'_> {
         }
         let hits = top.into_hits();
         Ok(by_rank(hits.into_iter().map(|hit| hit.chunk.0.cast_signed())))
-    }
-
-    /// Chunks that have one of `forms` as a phrase, up to stems.
-    fn candidates(&self, forms: &[String]) -> Result<Vec<i64>, IndexError> {
-        // Nothing but letters, digits and spaces between the quotes.
-        let phrases: Vec<String> = forms.iter().map(|form| format!("\"{form}\"")).collect();
-        let sql = "SELECT rowid FROM fts WHERE fts MATCH ?1 ORDER BY rowid LIMIT ?2";
-        let mut statement = self.reader.prepare_cached(sql)?;
-        let limit = CANDIDATES_MAX as i64;
-        let rows = statement.query_map(params![phrases.join(" OR "), limit], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

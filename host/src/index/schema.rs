@@ -17,7 +17,7 @@ pub(super) const KIND: Kind = Kind {
     migrations: &[V1],
     connection_sql: STEMMER,
     page_bytes: 8_192,
-    cache_kib: 4_096,
+    cache_kib: 1_024,
 };
 
 const V1: &str = "

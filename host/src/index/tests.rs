@@ -1,5 +1,6 @@
 //! An index against simple references, on real files.
 
+mod measure;
 mod model;
 mod refusals;
 mod searches;

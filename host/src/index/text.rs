@@ -11,7 +11,7 @@ use super::stems::stems;
 use super::top::Top;
 use super::view::{View, check_k, lock};
 use crate::corpus::{Filter, Hit};
-use crate::db::{Connection, Interrupt, OptionalExtension};
+use crate::db::{Connection, Interrupt, OptionalExtension, params};
 use std::collections::HashMap;
 
 /// Rows that the posting lists of one query may have together. FTS5 has no pruning, so this is what
@@ -65,7 +65,33 @@ struct Counted {
 
 /// Counting a frequent term means reading its posting list, so counts are kept.
 #[derive(Debug, Default)]
-pub(super) struct Frequencies(HashMap<String, Counted>);
+pub(super) struct Frequencies {
+    counts: HashMap<String, Counted>,
+    /// Counts with a limit, of this generation.
+    limited: HashMap<String, Option<i64>>,
+    generation: i64,
+}
+
+impl Frequencies {
+    fn keep(&mut self, stem: &str, counted: Counted) {
+        if self.counts.len() >= FREQUENCIES_KEPT {
+            self.counts.clear();
+        }
+        self.counts.insert(stem.to_owned(), counted);
+    }
+
+    fn keep_limited(&mut self, stem: &str, generation: i64, chunks: Option<i64>) {
+        if self.generation != generation || self.limited.len() >= FREQUENCIES_KEPT {
+            self.limited.clear();
+            self.generation = generation;
+        }
+        self.limited.insert(stem.to_owned(), chunks);
+    }
+
+    fn limited(&self, stem: &str, generation: i64) -> Option<Option<i64>> {
+        self.limited.get(stem).copied().filter(|_| self.generation == generation)
+    }
+}
 
 impl Index {
     /// The `k` best chunks by BM25 over any of the words of `query`, among those whose documents `filter`
@@ -138,7 +164,7 @@ impl View<'_> {
     /// A lower bound of how many chunks contain `stem`, from an earlier count: no more can have lost it
     /// than were removed since.
     fn at_least(&self, stem: &str) -> Option<i64> {
-        let counted = lock(&self.index.frequencies).0.get(stem).copied()?;
+        let counted = lock(&self.index.frequencies).counts.get(stem).copied()?;
         let lost = self.state.removed() - counted.removed;
         (counted.generation <= self.state.generation).then_some(counted.chunks - lost)
     }
@@ -146,19 +172,33 @@ impl View<'_> {
     /// How many chunks contain `stem`.
     fn chunks_with(&self, stem: &str) -> Result<i64, IndexError> {
         let generation = self.state.generation;
-        if let Some(known) = lock(&self.index.frequencies).0.get(stem)
+        if let Some(known) = lock(&self.index.frequencies).counts.get(stem)
             && known.generation == generation
         {
             return Ok(known.chunks);
         }
         let mut statement = self.reader.prepare_cached("SELECT doc FROM terms WHERE term = ?1")?;
         let chunks = statement.query_row([stem], |row| row.get(0)).optional()?.unwrap_or(0);
-        let mut frequencies = lock(&self.index.frequencies);
-        if frequencies.0.len() >= FREQUENCIES_KEPT {
-            frequencies.0.clear();
-        }
         let counted = Counted { chunks, generation, removed: self.state.removed() };
-        frequencies.0.insert(stem.to_owned(), counted);
+        lock(&self.index.frequencies).keep(stem, counted);
+        Ok(chunks)
+    }
+
+    /// How many chunks contain `stem`; `None` when it occurs `limit` times or more, which is as far as is
+    /// counted. Always called with the same limit.
+    pub(super) fn chunks_up_to(&self, stem: &str, limit: i64) -> Result<Option<i64>, IndexError> {
+        let generation = self.state.generation;
+        if let Some(known) = lock(&self.index.frequencies).limited(stem, generation) {
+            return Ok(known);
+        }
+        let mut statement = self.reader.prepare_cached(
+            "SELECT count(*), count(DISTINCT doc) FROM \
+             (SELECT doc FROM occurrences WHERE term = ?1 LIMIT ?2)",
+        )?;
+        let (occurrences, with): (i64, i64) = statement
+            .query_row(params![stem, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let chunks = (occurrences < limit).then_some(with);
+        lock(&self.index.frequencies).keep_limited(stem, generation, chunks);
         Ok(chunks)
     }
 }

@@ -74,6 +74,7 @@ fn any_history_equals_a_fresh_index_of_the_survivors() {
 }
 
 fn assert_same(index: &Index, fresh: &Index, survivors: &BTreeMap<String, Document>) {
+    assert!(index.check(&never()).unwrap().is_empty());
     let (one, two) = (index.counts().unwrap(), fresh.counts().unwrap());
     assert_eq!((one.documents, one.chunks), (two.documents, two.chunks));
     let all = survivors.keys().cloned().collect::<Vec<_>>();

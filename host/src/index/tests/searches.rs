@@ -211,3 +211,67 @@ fn frequent_terms_are_left_out_beyond_the_budget_and_named() {
     assert!(two.left_out.is_empty());
     assert_eq!(two.hits.len(), 5);
 }
+
+/// The rows that generations hand on equal those that a fresh index reads, through additions that fill
+/// blocks and removals that empty them; also when another process's writes leave gaps.
+#[test]
+fn rows_brought_up_to_date_equal_rows_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open_with(folder.path(), "a", "model", &MatrixCache::new(256 << 20));
+    let other = open_with(folder.path(), "a", "model", &MatrixCache::new(0));
+    let mut random = Random(5);
+    for step in 0..60 {
+        let id = format!("d{}", random.below(6));
+        let writer = if step % 10 == 9 { &other } else { &index };
+        if random.below(3) == 0 {
+            writer.delete(&[id]).unwrap();
+        } else {
+            let lines = if random.below(8) == 0 { 4_500 } else { random.below(300) };
+            let text: String = (0..lines).map(|i| format!("{step} line {}\n", i % 50)).collect();
+            put(writer, &document(&id, &id, &text, "{}"));
+        }
+        if random.below(3) > 0 {
+            let query = unit_vector(step);
+            let anew = other.search_vector(&query, 1_000, None, &never()).unwrap();
+            assert_eq!(index.search_vector(&query, 1_000, None, &never()).unwrap(), anew);
+            let text = |i: &Index| i.search_text("line 7", 1_000, None, &never()).unwrap();
+            assert_eq!(text(&index), text(&other));
+        }
+    }
+    assert!(index.check(&never()).unwrap().is_empty());
+}
+
+#[test]
+fn searches_beside_writes_see_whole_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path(), "a");
+    fill(&index, 20);
+    let version = |n: usize| document("d", "", &format!("alpha v{n}\n").repeat(1 + n % 4), "{}");
+    put(&index, &version(0));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let search = || {
+            let mut searches = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) || searches == 0 {
+                let hits = index.search_text("alpha", 10, None, &never()).unwrap().hits;
+                let ids = ids(&hits);
+                let least = *ids.iter().min().unwrap();
+                assert_eq!(ids, (least..least + ids.len() as u64).collect::<Vec<_>>());
+                let all = index.search_vector(&unit_vector(1), 1_000, None, &never()).unwrap();
+                assert!((61..=64).contains(&all.len()), "{}", all.len());
+                if let Ok(passages) = index.read(&hits.iter().map(|h| h.chunk).collect::<Vec<_>>(), &never()) {
+                    let n: usize = passages[0].text.trim().rsplit('v').next().unwrap().parse().unwrap();
+                    assert_eq!(passages.len(), 1 + n % 4);
+                }
+                searches += 1;
+            }
+        };
+        let threads = [scope.spawn(search), scope.spawn(search)];
+        for n in 1..200 {
+            put(&index, &version(n));
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        threads.into_iter().for_each(|t| t.join().unwrap());
+    });
+    assert!(index.check(&never()).unwrap().is_empty());
+}
