@@ -238,6 +238,24 @@ pub enum CorpusError {
     Embedding(&'static str),
 }
 
+impl crate::error::Explain for CorpusError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TenantName(_) => "tenant-name",
+            Self::DocumentId(_) => "document-id",
+            Self::Span { .. } => "span",
+            Self::Embedding(_) => "embedding",
+        }
+    }
+    fn blame(&self) -> crate::error::Blame {
+        match self {
+            Self::TenantName(_) | Self::DocumentId(_) => crate::error::Blame::Caller,
+            Self::Span { .. } => crate::error::Blame::Guest,
+            Self::Embedding(_) => crate::error::Blame::Host,
+        }
+    }
+}
+
 /// `text` cut to at most `limit` bytes on a character boundary, control characters escaped, with an
 /// ellipsis where something was cut. For messages.
 pub fn shorten(text: &str, limit: usize) -> String {

@@ -175,6 +175,12 @@ impl Embedder {
     }
 }
 
+impl std::fmt::Debug for Embedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedder").field("model", &self.inner.model.name).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Inner {
     /// Waits for the workers: a process must not exit while ONNX Runtime computes.
     fn drop(&mut self) {

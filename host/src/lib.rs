@@ -36,3 +36,7 @@ pub mod ingest;
 pub mod agent;
 
 pub mod runtime;
+
+pub mod api;
+
+pub mod cli;

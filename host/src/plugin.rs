@@ -8,7 +8,7 @@ mod compile;
 mod options;
 mod structure;
 
-pub use compile::{CompileProfile, compile_child};
+pub use compile::{COMPILE_SUBCOMMAND, CompileProfile, compile_child};
 pub use options::{OptionError, OptionSpec, OptionType, Options, check_specs, resolve};
 pub use structure::{Structure, inspect};
 

@@ -20,7 +20,7 @@ pub use error::RuntimeError;
 pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
 pub use folder::DataFolder;
 pub use ingest::{IngestReport, IngestRequest, Progress};
-pub use plugins::{Checked, PluginInfo, check_plugin};
+pub use plugins::{Checked, PluginInfo, check_plugin, read_plugin};
 pub use query::{QueryOutcome, QueryRequest, Receipt};
 pub use tenants::TenantInfo;
 

@@ -5,6 +5,7 @@
 use super::ledger::{Hop, Ledger};
 use super::{AgentError, guest};
 use crate::corpus::{ChunkId, Filter, Passage, shorten};
+use crate::db::Interrupt;
 use crate::index::{Index, IndexError};
 use crate::task::{Meter, Phase, Reason, Stop, Task};
 use std::collections::HashSet;
@@ -104,7 +105,7 @@ pub(super) fn read(
     let index_generation = index.counts()?.generation;
     let mut passages = Vec::with_capacity(cited.len());
     for Cited { chunk, score, reason } in cited {
-        match index.read(&[chunk]).map(|mut read| read.pop()) {
+        match index.read(&[chunk], &Interrupt::never()).map(|mut read| read.pop()) {
             Ok(Some(passage)) if matches(filter, &passage) => {
                 passages.push(Answered { passage, score, reason });
             }

@@ -87,7 +87,7 @@ impl Context<AgentHost> {
 
     /// Runs native work off the guest's thread; a kill reaches it within a slice.
     async fn native<T: Send + 'static>(
-        &self,
+        &mut self,
         work: impl FnOnce(&Index, &Interrupt) -> Result<T, IndexError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (index, task) = (self.host.index.clone(), self.task.clone());
@@ -112,14 +112,15 @@ impl Context<AgentHost> {
         Halted.into()
     }
 
-    async fn embedding(&self, call: &mut Call, text: &str) -> Result<Embedding, Refusal> {
+    async fn embedding(&mut self, call: &mut Call, text: &str) -> Result<Embedding, Refusal> {
         if text.len() > QUERY_BYTES_MAX {
             return Err(invalid(format!("the text has more than {QUERY_BYTES_MAX} bytes")));
         }
         let embedder = self.host.embedder.clone();
         let tokens = self.exclude_host_cpu(|| embedder.tokenize(text));
         self.pay(call, Meter::EmbedTokens, tokens.len() as u64)?;
-        let mut vectors = match embedder.embed(&self.host.lane, vec![tokens]).await {
+        let lane = self.host.lane.clone();
+        let mut vectors = match embedder.embed(&lane, vec![tokens]).await {
             Ok(vectors) => vectors,
             Err(EmbedError::Cancelled) => return Err(Halted.into()),
             Err(error) => return Err(self.fault(&chain(&error))),
@@ -164,7 +165,7 @@ impl Context<AgentHost> {
         .await
     }
 
-    async fn pay_scan(&self, call: &mut Call) -> Result<(), Refusal> {
+    async fn pay_scan(&mut self, call: &mut Call) -> Result<(), Refusal> {
         let cost = self.native(|index, _| index.scan_cost()).await?;
         self.pay(call, Meter::VectorsScanned, cost)
     }
@@ -243,9 +244,9 @@ impl Context<AgentHost> {
     ) -> Result<Vec<Passage>, Refusal> {
         checked_count(chunks.len())?;
         let sizes = chunks.clone();
-        let bytes = self.native(move |index, _| index.text_bytes(&sizes)).await?;
+        let bytes = self.native(move |index, _| index.read_cost(&sizes)).await?;
         self.pay(call, Meter::Read, bytes)?;
-        let passages = self.native(move |index, _| index.read(&chunks)).await?;
+        let passages = self.native(move |index, interrupt| index.read(&chunks, interrupt)).await?;
         let filter = self.host.filter.as_ref();
         if passages.iter().all(|passage| matches(filter, passage)) {
             return Ok(passages);

@@ -196,8 +196,6 @@ pub(crate) fn option_spec(spec: guest_options::OptionSpec) -> OptionSpec {
     }
 }
 
-impl guest_options::Host for Context<ChunkerHost> {}
-
 impl tokens::Host for Context<ChunkerHost> {
     async fn ends(&mut self, text: String) -> wasmtime::Result<Vec<u32>> {
         self.enter(Phase::HostTokens);

@@ -47,7 +47,7 @@ impl CompileProfile {
 }
 
 /// The hidden subcommand's name.
-pub(super) const SUBCOMMAND: &str = "__compile";
+pub const COMPILE_SUBCOMMAND: &str = "__compile";
 
 /// The child's exit status for a component that is not valid.
 const INVALID: u8 = 65;
@@ -63,7 +63,7 @@ pub(super) fn compile(
     let io = |what, source| PluginError::Io { what, path: scratch.to_owned(), source };
     let output = tempfile::NamedTempFile::new_in(scratch).map_err(|e| io("write to", e))?;
     let mut child = Command::new(compiler)
-        .arg(SUBCOMMAND)
+        .arg(COMPILE_SUBCOMMAND)
         .arg(profile.name)
         .arg(output.path())
         .env_clear()

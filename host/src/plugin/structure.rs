@@ -7,7 +7,7 @@ use super::{PluginError, PluginKind};
 use crate::policy::Wasi;
 use serde::Serialize;
 use wasmparser::{
-    ComponentExternalKind, ComponentInstance, Encoding, FunctionBody, Instance, Operator, Parser,
+    ComponentExternalKind, ComponentInstance, ComponentTypeRef, Encoding, FunctionBody, Instance, Operator, Parser,
     Payload,
 };
 
@@ -167,6 +167,10 @@ impl Seen {
             Payload::ComponentImportSection(section) if nesting.len() == 1 => {
                 for import in section {
                     let import = import.map_err(malformed)?;
+                    // A type gives nothing but a name to a shape.
+                    if matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        continue;
+                    }
                     self.imports.push(import.name.name.to_owned());
                     limit("imports", self.imports.len() as u64, 256)?;
                 }

@@ -1,6 +1,6 @@
 //! What the runtime itself can refuse or fail at. Its parts' errors pass through as they are.
 
-use crate::corpus::{CorpusError, FilterError};
+use crate::corpus::FilterError;
 use crate::error::{Blame, Exit, Explain};
 use std::path::PathBuf;
 
@@ -69,9 +69,6 @@ pub enum RuntimeError {
     /// The trial run of a plugin failed.
     #[error("the plugin failed its trial run: {0}")]
     Trial(crate::task::Stop),
-    /// A noun that is not what it should be.
-    #[error(transparent)]
-    Corpus(#[from] CorpusError),
     /// A filter that does not parse.
     #[error("the filter is wrong: {0}")]
     Filter(#[from] FilterError),
@@ -86,7 +83,7 @@ impl Explain for RuntimeError {
             Self::Read { .. } => "read",
             Self::Label(_) | Self::Reserved(_) => "label",
             Self::Kind { .. } => "plugin-kind",
-            Self::Argument(_) | Self::Corpus(_) => "argument",
+            Self::Argument(_) => "argument",
             Self::Queries { .. } => "queries",
             Self::Builtin(..) => "builtin",
             Self::Trial(_) => "plugin-trial",

@@ -532,7 +532,7 @@ fn used_for(uses: &[Use], label: &str) -> Vec<String> {
 }
 
 /// Reads a plugin file, at most `mib_max` of it.
-pub(crate) fn read_plugin(file: &Path, mib_max: usize) -> Result<Vec<u8>, Failure> {
+pub fn read_plugin(file: &Path, mib_max: usize) -> Result<Vec<u8>, Failure> {
     use std::io::Read;
     let wrong = |source| RuntimeError::Read { path: file.to_owned(), source };
     let limit = (mib_max as u64) << 20;

@@ -5,7 +5,7 @@
 
 use super::clock::GuestClock;
 use super::limiter::Limiter;
-use crate::bindings::chunker::stockade::plugin::host;
+use crate::bindings::chunker::stockade::plugin::{host, options};
 use crate::task::{Meter, Phase, Task};
 use std::sync::Arc;
 use std::time::Instant;
@@ -126,6 +126,9 @@ impl<T> std::fmt::Debug for Context<T> {
         f.debug_struct("Context").field("task", &self.task.id).finish_non_exhaustive()
     }
 }
+
+/// Types alone.
+impl<T> options::Host for Context<T> {}
 
 /// The imports that both worlds share.
 impl<T> host::Host for Context<T> {

@@ -1,0 +1,110 @@
+//! The command line: arguments in, tables or JSON out, an exit code at the end.
+//!
+//! The only user of clap, of progress bars and of tables. What the commands do is the runtime's business.
+
+mod args;
+mod bench;
+mod documents;
+mod embed;
+mod evaluate;
+mod health;
+mod output;
+mod plugins;
+mod policies;
+mod query;
+mod tenants;
+
+use crate::error::{Exit, Failure};
+use crate::runtime::{Runtime, RuntimeError};
+use args::{Arguments, Command};
+use clap::{CommandFactory, Parser};
+use output::Output;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What a command needs besides its own arguments.
+struct Session {
+    data: PathBuf,
+    out: Output,
+}
+
+impl Session {
+    /// The host over the data folder, for as long as the command runs.
+    fn open(&self) -> Result<Arc<Runtime>, Failure> {
+        Ok(Arc::new(Runtime::open(&self.data)?))
+    }
+}
+
+/// Runs one command.
+pub fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if words.nth(1).is_some_and(|word| word == crate::plugin::COMPILE_SUBCOMMAND) {
+        return compile_child();
+    }
+    let arguments = Arguments::parse();
+    start_log(arguments.verbose);
+    let session =
+        Session { data: arguments.data, out: Output::new(arguments.json) };
+    let outcome = run(&session, arguments.command);
+    let exit = outcome.unwrap_or_else(|failure| session.out.failure(&failure));
+    ExitCode::from(exit.status())
+}
+
+/// The hidden child that compiles a stranger's component.
+fn compile_child() -> ExitCode {
+    let mut words = std::env::args_os().skip(2);
+    let (Some(profile), Some(output)) = (words.next(), words.next()) else {
+        return ExitCode::from(Exit::Usage.status());
+    };
+    let profile = profile.to_string_lossy();
+    ExitCode::from(crate::plugin::compile_child(&profile, output.as_ref()))
+}
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "stockade=warn,guest=off",
+        1 => "stockade=info,guest=debug",
+        _ => "stockade=debug,guest=debug,wasmtime=info",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STOCKADE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn run(session: &Session, command: Command) -> Result<Exit, Failure> {
+    if let Command::Completions { shell } = command {
+        let mut program = Arguments::command();
+        clap_complete::generate(shell, &mut program, "stockade", &mut std::io::stdout());
+        return Ok(Exit::Done);
+    }
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("stockade")
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(RuntimeError::Threads)?;
+    let outcome = executor.block_on(dispatch(session, command));
+    // A document that is being committed is committed; nothing else is worth waiting for.
+    executor.shutdown_timeout(std::time::Duration::from_secs(5));
+    outcome
+}
+
+async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Tenant(command) => tenants::run(session, command),
+        Command::Policy(command) => policies::run(session, command),
+        Command::Plugin(command) => plugins::run(session, command).await,
+        Command::Ingest(arguments) => documents::ingest(session, arguments).await,
+        Command::Delete { tenant, documents } => {
+            documents::delete(session, tenant, documents).await
+        }
+        Command::Query(arguments) => query::run(session, arguments).await,
+        Command::Embed { file } => embed::run(session, file).await,
+        Command::Eval(arguments) => evaluate::run(session, arguments).await,
+        Command::Bench(command) => bench::run(session, command).await,
+        Command::Doctor => health::doctor(session).await,
+        Command::Model(command) => health::model(session, &command),
+        Command::Completions { .. } => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,274 @@
+//! What can be typed.
+
+use crate::corpus::TenantId;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// One embedding model, many tenants, each tenant's plugins sandboxed in WebAssembly.
+#[derive(Debug, Parser)]
+#[command(name = "stockade", version, max_term_width = 100, propagate_version = false)]
+pub(super) struct Arguments {
+    /// Folder for tenants, plugins and indexes
+    #[arg(long, global = true, env = "STOCKADE_DATA", default_value = "stockade-data")]
+    pub(super) data: PathBuf,
+    /// Answer in JSON, for machines
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Say more: what plugins log, then what the engine does
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add, list, change and remove tenants
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Check and show policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Check, install and choose plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Bring documents in: files and folders of .txt .md .html, .jsonl lines, or - for standard input
+    Ingest(IngestArguments),
+    /// Delete documents
+    Delete {
+        /// The tenant
+        tenant: TenantId,
+        /// Ids of documents
+        #[arg(required = true)]
+        documents: Vec<String>,
+    },
+    /// Ask a question
+    Query(QueryArguments),
+    /// Embed JSON lines {"text": …}
+    Embed {
+        /// A file, or - for standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+    /// Measure retrieval on questions with known answers
+    Eval(EvalArguments),
+    /// Measure speed
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Look whether everything is there and whole
+    Doctor,
+    #[command(subcommand, hide = true)]
+    Model(ModelCommand),
+    /// Print a shell's completions
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TenantCommand {
+    /// Add a tenant
+    Add {
+        /// 1 to 63 of a-z, 0-9 and '-'
+        name: TenantId,
+        /// A shipped policy (default, strict, trusted, python) or a file
+        #[arg(long, value_name = "FILE")]
+        policy: Option<String>,
+    },
+    /// Put another policy in force; running tasks keep theirs
+    Policy {
+        /// The tenant
+        name: TenantId,
+        /// A shipped policy or a file
+        file: String,
+    },
+    /// List tenants
+    List,
+    /// Show one tenant
+    Show {
+        /// The tenant
+        name: TenantId,
+    },
+    /// Remove a tenant with its documents and plugins
+    Remove {
+        /// The tenant
+        name: TenantId,
+    },
+    /// End a tenant's tasks and admit no new ones
+    Suspend {
+        /// The tenant
+        name: TenantId,
+    },
+    /// Admit a suspended tenant's tasks again
+    Resume {
+        /// The tenant
+        name: TenantId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Check policy files
+    Check {
+        /// Files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show effective values and where each came from
+    Show {
+        /// A tenant, a shipped policy or a file
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginCommand {
+    /// Check a component: kind, imports, exports, options, compile time, a trial run under limits
+    Check {
+        /// The component
+        file: PathBuf,
+        /// Check it under this policy: a shipped one or a file
+        #[arg(long, value_name = "FILE")]
+        policy: Option<String>,
+    },
+    /// Check a component and make it a tenant's plugin
+    Install {
+        /// The tenant
+        tenant: TenantId,
+        /// The component
+        file: PathBuf,
+        /// What to call it; default: the file's name
+        #[arg(long = "as", value_name = "LABEL")]
+        label: Option<String>,
+    },
+    /// List what a tenant can use
+    List {
+        /// The tenant
+        tenant: TenantId,
+    },
+    /// Put the version before the one in use back
+    Rollback {
+        /// The tenant
+        tenant: TenantId,
+        /// The plugin's label
+        label: String,
+    },
+    /// Remove a plugin with its history
+    Remove {
+        /// The tenant
+        tenant: TenantId,
+        /// The plugin's label
+        label: String,
+    },
+    /// Choose a chunker, for all or some media types, or the default agent
+    Use {
+        /// The tenant
+        tenant: TenantId,
+        /// The plugin's label
+        label: String,
+        /// Media types: txt, md, html, or in full
+        #[arg(long = "for", value_delimiter = ',', value_name = "TYPES")]
+        media_types: Vec<String>,
+        /// An option of the plugin
+        #[arg(long = "option", value_name = "K=V", value_parser = option)]
+        options: Vec<(String, String)>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct IngestArguments {
+    /// The tenant
+    pub(super) tenant: TenantId,
+    /// Files, folders, or - for standard input
+    #[arg(required = true)]
+    pub(super) paths: Vec<PathBuf>,
+    /// Name of the source, put before every id
+    #[arg(long)]
+    pub(super) source: Option<String>,
+    /// Delete the source's documents that are no longer there
+    #[arg(long, requires = "source")]
+    pub(super) sync: bool,
+    /// Embed texts again although the tenant has their vectors
+    #[arg(long, hide = true)]
+    pub(super) no_reuse: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct QueryArguments {
+    /// The tenant
+    pub(super) tenant: TenantId,
+    /// The question
+    pub(super) question: String,
+    /// The agent; default: the tenant's
+    #[arg(long, value_name = "LABEL")]
+    pub(super) agent: Option<String>,
+    /// Passages wanted
+    #[arg(long, default_value_t = 5)]
+    pub(super) k: usize,
+    /// Only documents whose metadata match, such as '{"year": {"gte": 2020}}'
+    #[arg(long, value_name = "JSON")]
+    pub(super) filter: Option<String>,
+    /// An option of the agent
+    #[arg(long = "option", value_name = "K=V", value_parser = option)]
+    pub(super) options: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArguments {
+    /// The tenant
+    pub(super) tenant: TenantId,
+    /// JSON lines {id, query, relevant}
+    pub(super) queries: PathBuf,
+    /// An agent; may be given several times; default: the tenant's
+    #[arg(long = "agent", value_name = "LABEL")]
+    pub(super) agents: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BenchCommand {
+    /// Documents a second and peak memory of ingest
+    Ingest(BenchIngestArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchIngestArguments {
+    /// Generated documents
+    #[arg(long, default_value_t = 300)]
+    pub(super) documents: usize,
+    /// JSON lines to ingest instead of generated documents
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(super) corpus: Option<PathBuf>,
+    /// Rounds; medians are reported
+    #[arg(long, default_value_t = 3)]
+    pub(super) rounds: usize,
+    /// Also run, in turn with ours: threads (Python threads with sentence-transformers)
+    #[arg(long, value_delimiter = ',', value_name = "PEERS")]
+    pub(super) peers: Vec<Peer>,
+    /// Seed of the generated documents
+    #[arg(long, default_value_t = 42)]
+    pub(super) seed: u64,
+}
+
+/// What ours is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Peer {
+    /// Python's ThreadPoolExecutor with sentence-transformers, one shared model.
+    Threads,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelCommand {
+    /// Write the ONNX graph of a sentence-transformers folder
+    Import {
+        /// The folder
+        folder: PathBuf,
+    },
+}
+
+fn option(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("an option is written NAME=VALUE".to_owned()),
+    }
+}

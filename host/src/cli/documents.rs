@@ -1,0 +1,202 @@
+//! `stockade ingest` and `stockade delete`.
+
+use super::Session;
+use super::args::IngestArguments;
+use super::output::{Output, plural, thousands};
+use crate::api::IngestJson;
+use crate::corpus::TenantId;
+use crate::error::{Exit, Failure};
+use crate::runtime::{IngestReport, IngestRequest, Progress};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Failures and skips that a person is shown; the rest is counted.
+const SHOWN: usize = 20;
+
+pub(super) async fn ingest(
+    session: &Session,
+    arguments: IngestArguments,
+) -> Result<Exit, Failure> {
+    let request = IngestRequest {
+        paths: arguments.paths,
+        source: arguments.source,
+        sync: arguments.sync,
+        no_reuse: arguments.no_reuse,
+    };
+    let runtime = session.open()?;
+    let progress = Arc::new(Progress::default());
+    let interrupt = interrupted_by_user();
+    let drawing = draw(session.out, progress.clone());
+    let report = runtime.ingest(&arguments.tenant, &request, &progress, &interrupt).await;
+    drop(drawing);
+    let report = report?;
+    let said = IngestJson::new(&report, peak_rss_mb());
+    session.out.answer(&said, |out| show(out, &arguments.tenant, &said));
+    Ok(exit_of(&report))
+}
+
+/// The first Ctrl-C ends the work cleanly; a second one ends the process.
+pub(super) fn interrupted_by_user() -> CancellationToken {
+    let token = CancellationToken::new();
+    let interrupt = token.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupt.cancel();
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(i32::from(Exit::Interrupted.status()));
+            }
+        }
+    });
+    token
+}
+
+fn exit_of(report: &IngestReport) -> Exit {
+    match report {
+        report if report.interrupted => Exit::Interrupted,
+        report if report.failed > 0 => Exit::Partial,
+        _ => Exit::Done,
+    }
+}
+
+/// A bar that is redrawn until it is dropped; none where nobody watches.
+struct Drawing {
+    stop: CancellationToken,
+    bar: ProgressBar,
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.bar.finish_and_clear();
+    }
+}
+
+fn draw(out: Output, progress: Arc<Progress>) -> Option<Drawing> {
+    if out.json || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::new(0);
+    bar.set_style(style(false));
+    let stop = CancellationToken::new();
+    let (shown, stopped) = (bar.clone(), stop.clone());
+    tokio::spawn(async move {
+        let mut beat = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                () = stopped.cancelled() => return,
+                _ = beat.tick() => redraw(&shown, &progress),
+            }
+        }
+    });
+    Some(Drawing { stop, bar })
+}
+
+fn style(total_known: bool) -> ProgressStyle {
+    let template = match total_known {
+        true => "{bar:30} {pos}/{len} documents  {msg}  {per_sec}  {eta} left",
+        false => "{spinner} {pos} documents  {msg}  {elapsed}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn redraw(bar: &ProgressBar, progress: &Progress) {
+    let total = progress.total.load(Relaxed);
+    if total > 0 && bar.length() != Some(total) {
+        bar.set_length(total);
+        bar.set_style(style(true));
+    }
+    bar.set_position(progress.documents.load(Relaxed));
+    let (chunks, tokens) = (progress.chunks.load(Relaxed), progress.tokens.load(Relaxed));
+    let failed = match progress.failed.load(Relaxed) {
+        0 => String::new(),
+        some => format!(", {} failed", thousands(some)),
+    };
+    bar.set_message(format!(
+        "{} chunks, {} tokens{failed}",
+        thousands(chunks),
+        thousands(tokens)
+    ));
+}
+
+fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
+    for failure in said.failures.iter().take(SHOWN) {
+        out.line(format!("failed   {}: {}", failure.document, failure.error.message));
+        if let Some(hint) = &failure.error.hint {
+            out.line(out.dim(&format!("         {hint}")));
+        }
+    }
+    rest(out, said.documents.failed, said.failures.len(), "failed");
+    for skip in said.skipped.iter().take(SHOWN) {
+        out.line(format!("skipped  {}: {}", skip.path, skip.reason));
+    }
+    rest(out, said.documents.skipped, said.skipped.len(), "skipped");
+    let counts = &said.documents;
+    let parts = [
+        ("added", counts.added),
+        ("replaced", counts.replaced),
+        ("unchanged", counts.unchanged),
+        ("deleted", counts.deleted),
+        ("failed", counts.failed),
+        ("skipped", counts.skipped),
+    ];
+    let parts = parts.iter().filter(|(_, number)| *number > 0);
+    let parts: Vec<String> =
+        parts.map(|(what, number)| format!("{} {what}", thousands(*number))).collect();
+    let summary = match parts.is_empty() {
+        true => "nothing to do".to_owned(),
+        false => parts.join(", "),
+    };
+    if said.interrupted {
+        out.line("Interrupted: what is counted here is whole, the rest was not begun.");
+    }
+    if let Some(why) = &said.sync_withheld {
+        out.line(format!("--sync deleted nothing: {why}."));
+    }
+    out.line(format!(
+        "{tenant}: {summary}. {}, {} tokens in {:.1} s ({:.1} documents/s, peak {:.0} MB).",
+        plural(said.chunks, "chunk"),
+        thousands(said.tokens),
+        said.seconds,
+        said.docs_per_s,
+        said.peak_rss_mb
+    ));
+}
+
+fn rest(out: &Output, all: u64, listed: usize, what: &str) {
+    let more = all.saturating_sub(listed.min(SHOWN) as u64);
+    if more > 0 {
+        out.line(format!("{what:<8} {} more; see --json", thousands(more)));
+    }
+}
+
+pub(super) async fn delete(
+    session: &Session,
+    tenant: TenantId,
+    documents: Vec<String>,
+) -> Result<Exit, Failure> {
+    let runtime = session.open()?;
+    let existed = runtime.delete(&tenant, documents.clone()).await?;
+    let missing: Vec<&String> =
+        documents.iter().zip(&existed).filter(|(_, existed)| !**existed).map(|(id, _)| id).collect();
+    let deleted = existed.iter().filter(|&&existed| existed).count() as u64;
+    session.out.answer(&json!({ "deleted": deleted, "missing": missing }), |out| {
+        for id in &missing {
+            out.line(format!("{tenant} has no document {id}"));
+        }
+        out.line(format!("Deleted {}.", plural(deleted, "document")));
+    });
+    Ok(if missing.is_empty() { Exit::Done } else { Exit::Partial })
+}
+
+/// Peak resident memory of this process, in megabytes of 10^6 bytes; 0 where the system does not tell.
+pub(super) fn peak_rss_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    kib.unwrap_or(0.0) * 1_024.0 / 1e6
+}

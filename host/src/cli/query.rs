@@ -1,0 +1,110 @@
+//! `stockade query`: an answer as a person wants to read it, or JSON.
+
+use super::Session;
+use super::args::QueryArguments;
+use super::output::{Output, thousands};
+use crate::api::{PassageJson, QueryJson};
+use crate::error::{Exit, Failure};
+use crate::runtime::QueryRequest;
+
+/// Characters of a passage that a person is shown.
+const EXCERPT: usize = 400;
+
+pub(super) async fn run(session: &Session, arguments: QueryArguments) -> Result<Exit, Failure> {
+    let QueryArguments { tenant, question, agent, k, filter, options } = arguments;
+    let runtime = session.open()?;
+    let request = QueryRequest { question, agent, k, filter, options };
+    let interrupt = super::documents::interrupted_by_user();
+    let asked = runtime.query(&tenant, &request);
+    let outcome = tokio::select! {
+        outcome = asked => outcome?,
+        () = interrupt.cancelled() => return Ok(Exit::Interrupted),
+    };
+    let said = QueryJson::from(outcome);
+    session.out.answer(&said, |out| show(out, &said));
+    Ok(Exit::Done)
+}
+
+fn show(out: &Output, said: &QueryJson) {
+    if said.passages.is_empty() {
+        out.line("Nothing found.");
+    }
+    for (at, passage) in said.passages.iter().enumerate() {
+        show_passage(out, at + 1, passage);
+    }
+    for degraded in &said.receipt.degraded {
+        out.line(format!("note: {degraded}"));
+    }
+    let (receipt, usage) = (&said.receipt, &said.usage);
+    out.line(out.dim(&format!(
+        "{} ({}), {} hops, {:.0} ms: {} fuel, {:.1} ms of guest CPU, {} tokens embedded, {} vectors scanned",
+        receipt.agent,
+        &receipt.plugin[..12],
+        receipt.hops.len(),
+        usage.wall_ms,
+        thousands(usage.fuel),
+        usage.guest_cpu_ms,
+        thousands(usage.embed_tokens),
+        thousands(usage.vectors_scanned),
+    )));
+}
+
+fn show_passage(out: &Output, number: usize, passage: &PassageJson) {
+    let title = match passage.title.as_str() {
+        "" => passage.document.as_str(),
+        title => title,
+    };
+    let [start, end] = passage.span;
+    out.line(format!("{number}. {}", out.bold(&printable(title))));
+    let document = printable(&passage.document);
+    out.line(out.dim(&format!("   {document}, bytes {start} to {end}; {}", passage.reason)));
+    let text: String = passage.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut excerpt: String = text.chars().take(EXCERPT).collect();
+    if excerpt.len() < text.len() {
+        excerpt.push('…');
+    }
+    for line in wrapped(&printable(&excerpt), 92) {
+        out.line(format!("   {line}"));
+    }
+    out.line("");
+}
+
+/// Documents are strangers' texts: control characters must not reach a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let full = lines.last().is_some_and(|line| {
+            !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width
+        });
+        if full {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_wrapped_between_words() {
+        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrapped("long-word b", 4), ["long-word", "b"]);
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{7}"), "a\u{fffd}[2Jb\u{fffd}");
+    }
+}
