@@ -5,10 +5,12 @@
 
 mod cache;
 mod compile;
+mod componentize;
 mod options;
 mod structure;
 
 pub use compile::{COMPILE_SUBCOMMAND, CompileProfile, compile_child};
+pub use componentize::componentize;
 pub use options::{OptionError, OptionSpec, OptionType, Options, check_specs, resolve};
 pub use structure::{Structure, inspect};
 
@@ -258,6 +260,9 @@ pub enum PluginError {
     /// The compiler died.
     #[error("compiling the plugin failed: {0}")]
     CompilerCrash(String),
+    /// A core module does not make a component of the world.
+    #[error("no component can be made of the module: {0}")]
+    Componentize(String),
     /// Our own artefact does not load.
     #[error("the compiled artefact cannot be loaded")]
     Artefact,
@@ -299,6 +304,7 @@ impl Explain for PluginError {
             Self::Invalid(_) => "plugin-invalid",
             Self::CompileLimit { .. } => "plugin-compile-limit",
             Self::CompilerCrash(_) => "plugin-compiler-crash",
+            Self::Componentize(_) => "plugin-componentize",
             Self::Describe { .. } => "plugin-describe",
             Self::Damaged { .. } => "plugin-damaged",
             Self::Artefact | Self::Io { .. } => "plugin-cache",

@@ -1,0 +1,45 @@
+//! From a core module to a component of one of the worlds, for authors without other tools.
+//!
+//! It adds types and adapters and checks nothing else: what it makes goes through the same checks as any
+//! stranger's file.
+
+use super::{PluginError, PluginKind};
+use wit_component::{ComponentEncoder, StringEncoding};
+use wit_parser::Resolve;
+
+/// The package that plugins are written against.
+const WIT: &str = concat!(
+    include_str!("../../../wit/types.wit"),
+    include_str!("../../../wit/chunker.wit"),
+    include_str!("../../../wit/agent.wit"),
+);
+
+/// The component of a core module that has the world's imports and exports by their canonical names. A
+/// module built with `wit-bindgen` carries its own types, which are then used.
+pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginError> {
+    let wrong = |error: &dyn std::fmt::Display| PluginError::Componentize(format!("{error:#}"));
+    let mut module = module.to_vec();
+    let carries_types = wasmparser::Parser::new(0).parse_all(&module).flatten().any(|payload| {
+        matches!(payload, wasmparser::Payload::CustomSection(section)
+            if section.name().starts_with("component-type"))
+    });
+    if !carries_types {
+        let (resolve, world) = world(kind).map_err(PluginError::Componentize)?;
+        let encoding = StringEncoding::UTF8;
+        wit_component::embed_component_metadata(&mut module, &resolve, world, encoding)
+            .map_err(|error| wrong(&error))?;
+    }
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|mut encoder| encoder.encode())
+        .map_err(|error| wrong(&error))
+}
+
+fn world(kind: PluginKind) -> Result<(Resolve, wit_parser::WorldId), String> {
+    let mut resolve = Resolve::default();
+    let package =
+        resolve.push_source("stockade.wit", WIT).map_err(|error| format!("{error:#}"))?;
+    let world = resolve.select_world(&[package], Some(kind.as_str()));
+    world.map(|world| (resolve, world)).map_err(|error| format!("{error:#}"))
+}
