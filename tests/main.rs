@@ -1,1 +1,16 @@
-//! tests
+//! The tests of the whole: the real program, the real model, real components, real files.
+//!
+//! One binary, so that the engine is linked once. Each module is a subject.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should say where it stopped"
+)]
+
+mod support;
+
+mod ingest;
+mod plugins;
+mod tenancy;
