@@ -344,7 +344,8 @@ fn check_kind(connection: &Connection, path: &Path, kind: &Kind) -> Result<(), D
 }
 
 fn migrate(connection: &mut Connection, kind: &Kind) -> Result<(), DbError> {
-    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |r| r.get::<_, u32>(0));
+    let read = |row: &Row<'_>| row.get::<_, u32>(0);
+    let version = |c: &Connection| c.pragma_query_value(None, "user_version", read);
     let newest = kind.migrations.len() as u32;
     if version(connection)? >= newest {
         return Ok(());

@@ -62,6 +62,11 @@ fn timed<T>(name: &str, runs: usize, mut run: impl FnMut(usize) -> T) {
     println!("{name}: first {first:?} p50 {:?} p90 {:?} max {:?}", p(50), p(90), p(100));
 }
 
+/// `FOLDER`, or one that stays for the next measurement.
+fn measured_folder() -> std::path::PathBuf {
+    std::env::var_os("FOLDER").map_or_else(|| std::env::temp_dir().join("stockade-measure"), Into::into)
+}
+
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap();
@@ -73,8 +78,8 @@ fn resident() -> u64 {
 fn measure() {
     let chunks: u64 = std::env::var("CHUNKS").map_or(100_000, |v| v.parse().unwrap());
     let cache_mib: usize = std::env::var("CACHE_MIB").map_or(256, |v| v.parse().unwrap());
-    let folder = std::env::var("FOLDER").unwrap_or("/tmp/stockade-measure".to_owned());
-    let folder = std::path::Path::new(&folder).join(chunks.to_string());
+    let folder = measured_folder();
+    let folder = folder.join(chunks.to_string());
     std::fs::create_dir_all(&folder).unwrap();
     let cache = MatrixCache::new(cache_mib << 20);
     let never = Interrupt::never();
@@ -116,13 +121,14 @@ fn measure() {
 #[ignore = "a measurement, on what measure() wrote"]
 fn gaps() {
     let chunks = std::env::var("CHUNKS").unwrap_or("100000".to_owned());
-    let folder = std::env::var("FOLDER").unwrap_or("/tmp/stockade-measure".to_owned());
+    let folder = measured_folder();
     let cache = MatrixCache::new(256 << 20);
-    let index = open_with(&std::path::Path::new(&folder).join(chunks), "a", "model", &cache);
+    let index = open_with(&folder.join(chunks), "a", "model", &cache);
     let vector = unit_vector(3);
     let filter = crate::corpus::Filter::parse(r#"{"year": {"gte": 2010}}"#).unwrap();
     let ids: Vec<ChunkId> = (1..=1_000).map(ChunkId).collect();
-    let calls: [(&str, &dyn Fn(&Interrupt)); 9] = [
+    type Call<'a> = (&'a str, &'a dyn Fn(&Interrupt));
+    let calls: [Call<'_>; 9] = [
         ("cold vector", &|i| drop(index.search_vector(&vector, 10, None, i).unwrap())),
         ("warm vector", &|i| drop(index.search_vector(&vector, 10, None, i).unwrap())),
         ("cold frequent words", &|i| drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap())),

@@ -142,7 +142,8 @@ fn an_interrupt_ends_every_search_and_harms_nothing() {
     put(&index, &document("e", "Line", &text, "{}"));
     let vector = unit_vector(1);
     let expected = index.search_hybrid("common line 7", &vector, 10, None, &never()).unwrap();
-    let searches: [&dyn Fn(&Interrupt) -> Result<(), IndexError>; 4] = [
+    type Search<'a> = &'a dyn Fn(&Interrupt) -> Result<(), IndexError>;
+    let searches: [Search<'_>; 4] = [
         &|i| index.search_vector(&vector, 10, None, i).map(drop),
         &|i| index.search_text("common words line", 10, None, i).map(drop),
         &|i| index.neighbours(ChunkId(1), NeighbourKind::MentionedBy, 5, None, i).map(drop),
