@@ -11,6 +11,8 @@
 
 mod support;
 
+mod docs;
 mod ingest;
 mod plugins;
 mod tenancy;
+mod tidy;
