@@ -6,11 +6,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    unreachable_pub,
     reason = "a test that cannot go on should say where it stopped"
 )]
 
 mod support;
 
 mod ingest;
+mod limits;
 mod plugins;
 mod tenancy;
