@@ -86,7 +86,9 @@ impl Embedder {
         };
         // Sessions are made side by side, and the tokenizer meanwhile.
         let (models, tokenizer) = std::thread::scope(|scope| {
-            let loads: Vec<_> = (0..config.embed_workers).map(|_| scope.spawn(load)).collect();
+            let loads: Vec<_> = (0..config.embed_workers)
+                .map(|_| scope.spawn(load))
+                .collect();
             let tokenizer = Tokenizer::load(&dir.join(manifest::TOKENIZER));
             let joined = loads.into_iter().map(|load| match load.join() {
                 Ok(model) => model,
@@ -107,7 +109,13 @@ impl Embedder {
     ) -> Result<Self, EmbedderError> {
         let shared = Arc::new(Shared::new(queue, models.len()));
         let workers = Vec::with_capacity(models.len());
-        let mut inner = Inner { shared, tokenizer, model, workers, calls: AtomicU64::new(0) };
+        let mut inner = Inner {
+            shared,
+            tokenizer,
+            model,
+            workers,
+            calls: AtomicU64::new(0),
+        };
         for (number, mut model) in models.into_iter().enumerate() {
             let shared = Arc::clone(&inner.shared);
             let worker = std::thread::Builder::new()
@@ -116,7 +124,9 @@ impl Embedder {
                 .map_err(EmbedderError::Thread)?;
             inner.workers.push(worker);
         }
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Which model it is.
@@ -155,7 +165,12 @@ impl Embedder {
     ) -> Result<Vec<Result<Embedding, EmbedError>>, EmbedError> {
         let shared = &*self.inner.shared;
         let id = self.inner.calls.fetch_add(1, Ordering::Relaxed);
-        let mut call = Call { shared, lane, id, entered: false };
+        let mut call = Call {
+            shared,
+            lane,
+            id,
+            entered: false,
+        };
         tokio::select! {
             biased;
             () = lane.cancel.cancelled() => Err(EmbedError::Cancelled),
@@ -218,7 +233,9 @@ impl Call<'_> {
         self.entered = true;
         self.shared.with_queue(|queue| {
             if !queue.has_room(self.lane, cost) {
-                return Err(EmbedError::Overloaded { waiting: queue.tokens(self.lane.priority) });
+                return Err(EmbedError::Overloaded {
+                    waiting: queue.tokens(self.lane.priority),
+                });
             }
             queue.offer(self.lane, self.id, &mut items);
             Ok(())
@@ -231,7 +248,8 @@ impl Call<'_> {
             // Listening begins before looking, so that room made in between is not missed.
             let mut room = pin!(self.shared.room.notified());
             room.as_mut().enable();
-            self.shared.with_queue(|queue| queue.offer(self.lane, self.id, &mut items))?;
+            self.shared
+                .with_queue(|queue| queue.offer(self.lane, self.id, &mut items))?;
             if items.is_empty() {
                 return Ok(());
             }
@@ -254,7 +272,10 @@ impl Drop for Call<'_> {
     fn drop(&mut self) {
         if self.entered {
             // After the end there is nothing left to withdraw.
-            drop(self.shared.with_queue(|queue| queue.withdraw(self.lane, self.id)));
+            drop(
+                self.shared
+                    .with_queue(|queue| queue.withdraw(self.lane, self.id)),
+            );
             self.shared.room.notify_waiters();
         }
     }

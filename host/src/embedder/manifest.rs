@@ -78,7 +78,12 @@ impl Manifest {
         let text = std::fs::read(&path).map_err(|e| ModelError::file(&path, e))?;
         let manifest: Self =
             serde_json::from_slice(&text).map_err(|e| ModelError::file(&path, e.into()))?;
-        manifest.expect(&path, "format", FORMAT.to_string(), manifest.format.to_string())?;
+        manifest.expect(
+            &path,
+            "format",
+            FORMAT.to_string(),
+            manifest.format.to_string(),
+        )?;
         for (name, expected) in [
             (GRAPH, &manifest.onnx_blake3),
             (TOKENIZER, &manifest.tokenizer_blake3),
@@ -88,7 +93,12 @@ impl Manifest {
             let found = hash_file(&path)?;
             manifest.expect(&path, "BLAKE3", expected.clone(), found)?;
         }
-        manifest.expect(&path, "digest", manifest.name_all(), manifest.digest.clone())?;
+        manifest.expect(
+            &path,
+            "digest",
+            manifest.name_all(),
+            manifest.digest.clone(),
+        )?;
         Ok(manifest)
     }
 
@@ -102,7 +112,12 @@ impl Manifest {
         if expected == found {
             return Ok(());
         }
-        Err(ModelError::Unexpected { path: path.to_owned(), what, expected, found })
+        Err(ModelError::Unexpected {
+            path: path.to_owned(),
+            what,
+            expected,
+            found,
+        })
     }
 
     /// The digest over everything that a vector depends on.
@@ -116,7 +131,9 @@ impl Manifest {
 
     /// What the model is called: the name of `dir`.
     pub(super) fn info(&self, dir: &Path) -> ModelInfo {
-        let name = dir.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let name = dir
+            .file_name()
+            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         ModelInfo {
             name,
             digest: self.digest.clone(),
@@ -133,5 +150,8 @@ pub(super) fn hash_file(path: &Path) -> Result<String, ModelError> {
         hasher.update_reader(std::fs::File::open(path)?)?;
         Ok(hasher.finalize())
     };
-    Ok(hash().map_err(|e| ModelError::file(path, e))?.to_hex().to_string())
+    Ok(hash()
+        .map_err(|e| ModelError::file(path, e))?
+        .to_hex()
+        .to_string())
 }

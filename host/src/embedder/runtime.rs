@@ -20,7 +20,10 @@ pub(super) fn load(library: &Path) -> Result<Environment, EmbedderError> {
     if let Some(environment) = loaded.as_ref() {
         return Ok(environment.clone());
     }
-    let refuse = |reason: String| EmbedderError::Runtime { path: library.to_owned(), reason };
+    let refuse = |reason: String| EmbedderError::Runtime {
+        path: library.to_owned(),
+        reason,
+    };
     let environment = ort::init_from(library)
         .map_err(|e| refuse(e.to_string()))?
         .with_name("stockade")
@@ -51,8 +54,16 @@ impl OnnxModel {
     ) -> Result<Self, EmbedderError> {
         let session = builder(environment)
             .and_then(|mut builder| builder.commit_from_file(path))
-            .map_err(|e| EmbedderError::Session { path: path.to_owned(), reason: e.to_string() })?;
-        Ok(Self { session, dimensions, ids: vec![], mask: vec![] })
+            .map_err(|e| EmbedderError::Session {
+                path: path.to_owned(),
+                reason: e.to_string(),
+            })?;
+        Ok(Self {
+            session,
+            dimensions,
+            ids: vec![],
+            mask: vec![],
+        })
     }
 
     /// Lays the texts out as rows, padded to the longest.
@@ -97,6 +108,9 @@ impl OnnxModel {
             "attention_mask" => TensorRef::from_array_view((shape, self.mask.as_slice()))?,
         })?;
         let (_, values) = outputs[0].try_extract_tensor::<f32>()?;
-        Ok(values.chunks_exact(self.dimensions).map(<[f32]>::to_vec).collect())
+        Ok(values
+            .chunks_exact(self.dimensions)
+            .map(<[f32]>::to_vec)
+            .collect())
     }
 }
