@@ -73,10 +73,10 @@ impl Tokenizer {
             what,
         };
         let source = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| refuse(e.to_string()))?;
-        Self::new(source).map_err(refuse)
+        Self::new(&source).map_err(refuse)
     }
 
-    fn new(source: tokenizers::Tokenizer) -> Result<Self, String> {
+    fn new(source: &tokenizers::Tokenizer) -> Result<Self, String> {
         let Some(NormalizerWrapper::BertNormalizer(normalizer)) = source.get_normalizer() else {
             return Err("another normaliser".to_owned());
         };
@@ -94,7 +94,7 @@ impl Tokenizer {
             id(&model.unk_token)?,
             model.max_input_chars_per_word,
         );
-        let literals = literals(&source)?;
+        let literals = literals(source)?;
         let characters = Characters::new(*normalizer);
         Ok(Self {
             characters,

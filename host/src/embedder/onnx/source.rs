@@ -121,7 +121,10 @@ pub(super) fn shape(dir: &Path, max_tokens: usize) -> Result<Shape, ModelError> 
             config.hidden_size
         ));
     }
-    if config.num_attention_heads == 0 || config.hidden_size % config.num_attention_heads != 0 {
+    if !config
+        .hidden_size
+        .is_multiple_of(config.num_attention_heads)
+    {
         return refuse(format!("{} attention heads", config.num_attention_heads));
     }
     if config.max_position_embeddings < max_tokens {
