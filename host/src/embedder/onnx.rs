@@ -11,6 +11,7 @@ mod source;
 use super::error::ModelError;
 use super::manifest::{self, Manifest, ModelInfo};
 use super::tokens::MAX_TOKENS;
+pub(super) use graph::Placed;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -50,6 +51,17 @@ pub fn import(dir: &Path) -> Result<Imported, ModelError> {
         model: manifest.info(dir),
         written: true,
     })
+}
+
+/// Checks that `dir` holds a whole imported model, reading every file (about 50 ms): which one.
+pub fn check(dir: &Path) -> Result<ModelInfo, ModelError> {
+    Ok(Manifest::check(dir)?.info(dir))
+}
+
+/// Where in the data file each weight of the graph is, in the file's order.
+pub(super) fn weights(graph: &Path) -> Result<Vec<Placed>, ModelError> {
+    let read = || graph::placed(&std::fs::read(graph)?);
+    read().map_err(|e| ModelError::file(graph, e))
 }
 
 /// The model in `dir`, if it was imported from these weights by this version and nothing has changed since.

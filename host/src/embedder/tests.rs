@@ -371,3 +371,32 @@ async fn dropping_the_last_handle_ends_the_workers() {
     drop(clone);
     assert_eq!(shared.strong_count(), 0);
 }
+
+#[test]
+fn damaged_weights_are_refused_by_file_and_hash() {
+    let from = Config::default().model_dir;
+    onnx::import(&from).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for name in [manifest::MANIFEST, manifest::GRAPH, manifest::TOKENIZER] {
+        std::fs::copy(from.join(name), dir.path().join(name)).unwrap();
+    }
+    let mut weights = std::fs::read(from.join(manifest::DATA)).unwrap();
+    weights[40_000_000] ^= 1;
+    std::fs::write(dir.path().join(manifest::DATA), weights).unwrap();
+    let config = Config {
+        model_dir: dir.path().to_owned(),
+        ..Config::default()
+    };
+    let error = Embedder::start(&config).err().unwrap();
+    let EmbedderError::Model(ModelError::Unexpected {
+        path,
+        expected,
+        found,
+        ..
+    }) = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(path, dir.path().join(manifest::DATA));
+    assert_ne!(expected, found);
+}

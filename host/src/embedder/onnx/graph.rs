@@ -1,4 +1,5 @@
-//! Writes an ONNX graph: nodes and small constants in memory, weights straight to a data file.
+//! Writes an ONNX graph: nodes and small constants in memory, weights straight to a data file. And reads
+//! back where in the data file each weight is.
 //!
 //! Knows operators, names and alignment; what the graph computes is its caller's business.
 
@@ -157,6 +158,43 @@ impl<W: Write> GraphWriter<W> {
         };
         (prost::Message::encode_to_vec(&model), self.data)
     }
+}
+
+/// Where in the data file a weight is.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::embedder) struct Placed {
+    pub(in crate::embedder) name: String,
+    pub(in crate::embedder) dims: Vec<i64>,
+    /// First byte.
+    pub(in crate::embedder) offset: u64,
+    /// Bytes: four a number.
+    pub(in crate::embedder) length: u64,
+}
+
+/// The weights of a graph that [`GraphWriter`] wrote, in the order of the data file.
+pub(super) fn placed(onnx: &[u8]) -> io::Result<Vec<Placed>> {
+    let model: proto::Model = prost::Message::decode(onnx).map_err(io::Error::other)?;
+    let tensors = model.graph.unwrap_or_default().initializer;
+    tensors
+        .iter()
+        .filter(|t| t.data_location == Some(proto::LOCATION_EXTERNAL))
+        .map(place)
+        .collect()
+}
+
+fn place(tensor: &proto::Tensor) -> io::Result<Placed> {
+    let number = |key: &str| {
+        let entry = tensor.external_data.iter().find(|e| e.key == key);
+        let number = entry.and_then(|e| e.value.parse().ok());
+        number.ok_or_else(|| io::Error::other(format!("weight {} has no {key}", tensor.name)))
+    };
+    let (offset, length) = (number("offset")?, number("length")?);
+    Ok(Placed {
+        name: tensor.name.clone(),
+        dims: tensor.dims.clone(),
+        offset,
+        length,
+    })
 }
 
 /// A float attribute.
