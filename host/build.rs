@@ -22,7 +22,10 @@ fn bring_guests() -> Result<(), String> {
         let from = folder.join(&file);
         println!("cargo::rerun-if-changed={}", from.display());
         std::fs::copy(&from, out.join(&file)).map_err(|error| {
-            format!("cannot copy {}: {error}; run cargo xtask setup", from.display())
+            format!(
+                "cannot copy {}: {error}; run cargo xtask setup",
+                from.display()
+            )
         })?;
     }
     Ok(())

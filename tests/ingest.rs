@@ -6,9 +6,15 @@ use serde_json::json;
 #[test]
 fn the_same_folder_again_changes_and_embeds_nothing() {
     let bench = Bench::with_tenants(&["acme"]);
-    bench.file("docs/a.md", "# Apples\n\nApples are red.\n\n## Storage\n\nKeep them cool.");
+    bench.file(
+        "docs/a.md",
+        "# Apples\n\nApples are red.\n\n## Storage\n\nKeep them cool.",
+    );
     bench.file("docs/b.txt", "Bananas are yellow.");
-    bench.file("docs/deep/c.html", "<title>Cherries</title><p>Cherries are dark.</p>");
+    bench.file(
+        "docs/deep/c.html",
+        "<title>Cherries</title><p>Cherries are dark.</p>",
+    );
     let docs = bench.path("docs");
     let first = bench.json(&["ingest", "acme", arg(&docs)]);
     assert_eq!(first["documents"]["added"], 3, "{first}");
@@ -20,7 +26,11 @@ fn the_same_folder_again_changes_and_embeds_nothing() {
     assert_eq!(edited["documents"]["replaced"], 1, "{edited}");
     assert_eq!(edited["documents"]["unchanged"], 2, "{edited}");
     let text = bench.json(&["query", "acme", "yellow", "--agent", "text"]);
-    assert_eq!(text["passages"].as_array().unwrap().len(), 0, "the old version is gone: {text}");
+    assert_eq!(
+        text["passages"].as_array().unwrap().len(),
+        0,
+        "the old version is gone: {text}"
+    );
 }
 
 #[test]
@@ -30,11 +40,19 @@ fn a_deleted_document_is_gone_from_both_searches() {
     let b = bench.file("b.txt", "A kettle whistles on the stove.");
     bench.run(&["ingest", "acme", arg(&a), arg(&b)]).ok();
     for agent in ["text", "vector"] {
-        assert!(bench.found("acme", agent, "heron reeds").contains(&"a.txt".to_owned()));
+        assert!(
+            bench
+                .found("acme", agent, "heron reeds")
+                .contains(&"a.txt".to_owned())
+        );
     }
     bench.run(&["delete", "acme", "a.txt"]).ok();
     for agent in ["text", "vector", "hybrid"] {
-        assert!(!bench.found("acme", agent, "heron reeds").contains(&"a.txt".to_owned()));
+        assert!(
+            !bench
+                .found("acme", agent, "heron reeds")
+                .contains(&"a.txt".to_owned())
+        );
     }
     bench.run(&["delete", "acme", "a.txt"]).fails(3, &[]);
 }
@@ -44,7 +62,18 @@ fn another_chunker_option_ingests_again_and_another_title_too() {
     let bench = Bench::with_tenants(&["acme"]);
     let file = bench.file("a.txt", "One sentence here. ".repeat(100));
     let first = bench.json(&["ingest", "acme", arg(&file)]);
-    bench.run(&["plugin", "use", "acme", "recursive", "--option", "size=300", "--option", "overlap=0"]).ok();
+    bench
+        .run(&[
+            "plugin",
+            "use",
+            "acme",
+            "recursive",
+            "--option",
+            "size=300",
+            "--option",
+            "overlap=0",
+        ])
+        .ok();
     let second = bench.json(&["ingest", "acme", arg(&file)]);
     assert_eq!(second["documents"]["replaced"], 1, "{second}");
     assert!(second["chunks"].as_u64() > first["chunks"].as_u64());
@@ -56,29 +85,52 @@ fn bad_documents_fail_by_name_and_the_rest_goes_on() {
     bench.file("docs/good.txt", "This one is fine.");
     bench.file("docs/binary.txt", [0u8, 1, 2, 3, 0, 0, 0, 9]);
     bench.file("docs/latin.txt", b"caf\xe9 is not UTF-8");
-    bench.file("docs/lines.jsonl", "{\"id\":\"one\",\"text\":\"first\"}\nnot json\n{\"id\":\"two\",\"text\":\"second\"}\n");
-    bench.file("docs/nested.html", format!("{}deep text", "<div>".repeat(100_000)));
+    bench.file(
+        "docs/lines.jsonl",
+        "{\"id\":\"one\",\"text\":\"first\"}\nnot json\n{\"id\":\"two\",\"text\":\"second\"}\n",
+    );
+    bench.file(
+        "docs/nested.html",
+        format!("{}deep text", "<div>".repeat(100_000)),
+    );
     bench.file("docs/picture.png", b"\x89PNG");
     let huge = bench.file("docs/huge.txt", "");
-    std::fs::File::options().write(true).open(&huge).unwrap().set_len(200 << 20).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(&huge)
+        .unwrap()
+        .set_len(200 << 20)
+        .unwrap();
     let docs = bench.path("docs");
     let ran = bench.run(&["--json", "ingest", "acme", arg(&docs)]);
     assert_eq!(ran.code, 3, "{ran:?}");
     let report = ran.json();
     let counts = &report["documents"];
-    assert_eq!((&counts["added"], &counts["failed"], &counts["skipped"]), (&json!(4), &json!(4), &json!(1)), "{report}");
+    assert_eq!(
+        (&counts["added"], &counts["failed"], &counts["skipped"]),
+        (&json!(4), &json!(4), &json!(1)),
+        "{report}"
+    );
     let failures = report["failures"].to_string();
     for name in ["binary.txt", "latin.txt", "lines.jsonl:2", "huge.txt"] {
         assert!(failures.contains(name), "{name}: {failures}");
     }
-    assert!(bench.found("acme", "text", "deep text").contains(&"nested.html".to_owned()));
+    assert!(
+        bench
+            .found("acme", "text", "deep text")
+            .contains(&"nested.html".to_owned())
+    );
 }
 
 #[test]
 fn a_missing_folder_is_a_usage_error() {
     let bench = Bench::with_tenants(&["acme"]);
-    bench.run(&["ingest", "acme", "/no/such/folder"]).fails(2, &["/no/such/folder"]);
-    bench.run(&["ingest", "nobody", "/tmp"]).fails(2, &["no tenant 'nobody'"]);
+    bench
+        .run(&["ingest", "acme", "/no/such/folder"])
+        .fails(2, &["/no/such/folder"]);
+    bench
+        .run(&["ingest", "nobody", "/tmp"])
+        .fails(2, &["no tenant 'nobody'"]);
 }
 
 #[test]
@@ -88,11 +140,21 @@ fn standard_input_brings_lines_and_text() {
                  {\"id\":\"y\",\"text\":\"why not the spot\",\"metadata\":{\"year\":1990}}\n";
     bench.run_with_input(&["ingest", "acme", "-"], lines).ok();
     let filter = r#"{"year": {"gte": 2000}}"#;
-    let answer = bench.json(&["query", "acme", "spot", "--filter", filter, "--agent", "text"]);
+    let answer = bench.json(&[
+        "query", "acme", "spot", "--filter", filter, "--agent", "text",
+    ]);
     let passages = answer["passages"].as_array().unwrap();
     assert_eq!(passages.len(), 1, "{answer}");
     assert_eq!(passages[0]["document"], "x");
-    bench.run(&["query", "acme", "spot", "--filter", "{\"year\": {\"near\": 3}}"]).fails(2, &["filter"]);
+    bench
+        .run(&[
+            "query",
+            "acme",
+            "spot",
+            "--filter",
+            "{\"year\": {\"near\": 3}}",
+        ])
+        .fails(2, &["filter"]);
 }
 
 #[test]
@@ -125,7 +187,15 @@ fn the_citation_is_where_the_text_is() {
     assert_eq!(passage["text"].as_str(), text.get(end(0)..end(1)));
     let receipt = &answer["receipt"];
     assert_eq!(receipt["hops"][0]["call"], "search-text", "{receipt}");
-    for field in ["task", "plugin", "policy", "model", "index_generation", "options", "degraded"] {
+    for field in [
+        "task",
+        "plugin",
+        "policy",
+        "model",
+        "index_generation",
+        "options",
+        "degraded",
+    ] {
         assert!(!receipt[field].is_null(), "{field}");
     }
 }

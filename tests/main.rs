@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    unreachable_pub,
     reason = "a test that cannot go on should say where it stopped"
 )]
 
@@ -13,6 +14,7 @@ mod support;
 
 mod docs;
 mod ingest;
+mod limits;
 mod plugins;
 mod tenancy;
 mod tidy;

@@ -11,18 +11,25 @@ fn any_component_of_the_right_world_loads_and_is_used() {
     assert_eq!(check["kind"], "chunker");
     assert_eq!(check["trial"]["results"], 1);
     bench.run(&["plugin", "install", "acme", arg(&file)]).ok();
-    bench.run(&["plugin", "use", "acme", "whole", "--for", "txt"]).ok();
+    bench
+        .run(&["plugin", "use", "acme", "whole", "--for", "txt"])
+        .ok();
     let text = "A sentence. ".repeat(200);
     let document = bench.file("long.txt", &text);
     let report = bench.json(&["ingest", "acme", arg(&document)]);
-    assert_eq!(report["chunks"], 1, "the built-in chunker would have cut it: {report}");
+    assert_eq!(
+        report["chunks"], 1,
+        "the built-in chunker would have cut it: {report}"
+    );
 }
 
 #[test]
 fn an_agent_of_a_stranger_answers() {
     let bench = Bench::with_tenants(&["acme"]);
     let file = bench.file("mute.wasm", guests::agent(NO_PASSAGES));
-    bench.run(&["plugin", "install", "acme", arg(&file), "--as", "silent"]).ok();
+    bench
+        .run(&["plugin", "install", "acme", arg(&file), "--as", "silent"])
+        .ok();
     let answer = bench.json(&["query", "acme", "Anything?", "--agent", "silent"]);
     assert_eq!(answer["passages"].as_array().unwrap().len(), 0);
     assert_eq!(answer["receipt"]["agent"], "silent");
@@ -48,7 +55,9 @@ fn malformed_and_foreign_files_are_refused_by_name() {
     ];
     for (name, bytes, word) in cases {
         let file = bench.file(&format!("{name}.wasm"), bytes);
-        bench.run(&["plugin", "check", arg(&file)]).fails(2, &[word]);
+        bench
+            .run(&["plugin", "check", arg(&file)])
+            .fails(2, &[word]);
     }
 }
 
@@ -56,14 +65,14 @@ fn malformed_and_foreign_files_are_refused_by_name() {
 fn an_import_that_no_plugin_may_have_is_named() {
     let bench = Bench::new();
     let mut component = Guest::chunker(WHOLE_TEXT).build();
-    let import = wat::parse_str(
-        r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#,
-    )
-    .unwrap();
+    let import =
+        wat::parse_str(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#).unwrap();
     // Sections of a component may follow in any order: the import is added behind the rest.
     component.extend_from_slice(&import[8..]);
     let file = bench.file("sockets.wasm", component);
-    bench.run(&["plugin", "check", arg(&file)]).fails(2, &["wasi:sockets/tcp@0.2.0", "none"]);
+    bench
+        .run(&["plugin", "check", arg(&file)])
+        .fails(2, &["wasi:sockets/tcp@0.2.0", "none"]);
 }
 
 #[test]
@@ -77,13 +86,16 @@ fn a_component_with_the_worlds_names_and_other_types_is_refused() {
         (export "stockade:plugin/chunking" (instance $chunking))
         (export "describe" (func $f)))"#;
     let file = bench.file("types.wasm", wat::parse_str(text).unwrap());
-    bench.run(&["plugin", "check", arg(&file)]).fails(2, &["does not fit the world `chunker`"]);
+    bench
+        .run(&["plugin", "check", arg(&file)])
+        .fails(2, &["does not fit the world `chunker`"]);
 }
 
 #[test]
 fn unknown_and_wrong_options_are_refused_by_name() {
     let bench = Bench::with_tenants(&["acme"]);
-    let using = |option: &str| bench.run(&["plugin", "use", "acme", "recursive", "--option", option]);
+    let using =
+        |option: &str| bench.run(&["plugin", "use", "acme", "recursive", "--option", option]);
     using("sise=10").fails(2, &["no option 'sise'", "size"]);
     using("size=ten").fails(2, &["'size'", "whole number"]);
     using("size=0").fails(2, &["'size'", "from 1 to"]);
@@ -101,7 +113,9 @@ fn built_in_labels_belong_to_nobody() {
         let install = ["plugin", "install", "acme", arg(&file), "--as", label];
         bench.run(&install).fails(2, &["built-in"]);
     }
-    bench.run(&["plugin", "install", "acme", arg(&file), "--as", "Bad Label"]).fails(2, &["label"]);
+    bench
+        .run(&["plugin", "install", "acme", arg(&file), "--as", "Bad Label"])
+        .fails(2, &["label"]);
 }
 
 #[test]
@@ -110,7 +124,9 @@ fn a_chunker_is_no_agent_and_an_agent_no_chunker() {
     bench
         .run(&["query", "acme", "x", "--agent", "recursive"])
         .fails(2, &["'recursive' is a chunker, not a agent"]);
-    bench.run(&["plugin", "use", "acme", "hybrid", "--for", "md"]).fails(2, &["media types"]);
+    bench
+        .run(&["plugin", "use", "acme", "hybrid", "--for", "md"])
+        .fails(2, &["media types"]);
 }
 
 #[test]
@@ -129,7 +145,9 @@ fn an_earlier_version_comes_back() {
     assert_eq!(digest(), two);
     bench.run(&["plugin", "rollback", "acme", "bot"]).ok();
     assert_eq!(digest(), one);
-    bench.run(&["plugin", "rollback", "acme", "bot"]).fails(2, &["no earlier version"]);
+    bench
+        .run(&["plugin", "rollback", "acme", "bot"])
+        .fails(2, &["no earlier version"]);
 }
 
 #[test]

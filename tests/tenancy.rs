@@ -16,7 +16,10 @@ fn another_tenants_words_titles_and_meanings_find_nothing() {
         for question in [secret, "quorble-77", "Zanzibar Kestrel", "canary.txt"] {
             let answer = bench.json(&["query", "alpha", question, "--agent", agent]);
             let text = answer["passages"].to_string().to_lowercase();
-            assert!(!text.contains("quorble") && !text.contains("kestrel"), "{agent}: {text}");
+            assert!(
+                !text.contains("quorble") && !text.contains("kestrel"),
+                "{agent}: {text}"
+            );
         }
         assert!(!bench.found("beta", agent, secret).is_empty());
     }
@@ -66,7 +69,9 @@ fn another_tenants_chunk_ids_do_not_exist() {
         bench.run(&["plugin", "install", tenant, arg(&file)]).ok();
     }
     // On the tenant's own chunk the prober traps: it did find something.
-    bench.run(&["query", "beta", "x", "--agent", "prober"]).fails(3, &["trap"]);
+    bench
+        .run(&["query", "beta", "x", "--agent", "prober"])
+        .fails(3, &["trap"]);
     let answer = bench.json(&["query", "alpha", "x", "--agent", "prober"]);
     let calls = answer["usage"]["host_calls"].as_u64().unwrap();
     assert_eq!(calls, 200 * 7, "every id was asked for: {answer}");
@@ -79,7 +84,9 @@ fn a_removed_tenant_leaves_nothing_behind() {
     bench.run(&["ingest", "alpha", arg(&file)]).ok();
     bench.run(&["tenant", "remove", "alpha"]).ok();
     assert!(!bench.data().join("tenants/alpha").exists());
-    bench.run(&["query", "alpha", "text"]).fails(2, &["no tenant 'alpha'"]);
+    bench
+        .run(&["query", "alpha", "text"])
+        .fails(2, &["no tenant 'alpha'"]);
     bench.run(&["tenant", "add", "alpha"]).ok();
     assert!(bench.found("alpha", "text", "text").is_empty());
 }
@@ -89,8 +96,12 @@ fn a_suspended_tenant_is_refused_and_a_resumed_one_is_not() {
     let bench = Bench::with_tenants(&["alpha"]);
     let file = bench.file("a.txt", "Some text.");
     bench.run(&["tenant", "suspend", "alpha"]).ok();
-    bench.run(&["ingest", "alpha", arg(&file)]).fails(4, &["suspended"]);
-    let refused = bench.run(&["--json", "query", "alpha", "text"]).fails(4, &[]);
+    bench
+        .run(&["ingest", "alpha", arg(&file)])
+        .fails(4, &["suspended"]);
+    let refused = bench
+        .run(&["--json", "query", "alpha", "text"])
+        .fails(4, &[]);
     let error: Value = serde_json::from_str(&refused.err).unwrap();
     assert_eq!(error["error"]["stop"]["reason"], "suspended");
     bench.run(&["tenant", "resume", "alpha"]).ok();
@@ -114,7 +125,10 @@ fn a_second_process_is_refused_and_told_who_holds_the_folder() {
             assert!(ran.err.contains(&name), "{ran:?}");
             break;
         }
-        assert!(std::time::Instant::now() < deadline, "never refused: {ran:?}");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "never refused: {ran:?}"
+        );
     }
     drop(holder.stdin.take());
     holder.wait().unwrap();

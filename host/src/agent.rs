@@ -38,7 +38,13 @@ impl AgentHost {
     /// The host's side for one question to the tenant whose index this is. The caller's `filter` holds for
     /// every call of the agent.
     pub fn new(embedder: Embedder, lane: Lane, index: Arc<Index>, filter: Option<Filter>) -> Self {
-        Self { embedder, lane, index, filter, ledger: Ledger::default() }
+        Self {
+            embedder,
+            lane,
+            index,
+            filter,
+            ledger: Ledger::default(),
+        }
     }
 }
 
@@ -52,7 +58,9 @@ pub struct Agent {
 
 impl std::fmt::Debug for Agent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Agent").field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Agent")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,7 +90,10 @@ impl Agent {
             world: "agent",
             message: format!("{error:#}"),
         })?;
-        Ok(Self { digest: plugin.digest, pre })
+        Ok(Self {
+            digest: plugin.digest,
+            pre,
+        })
     }
 
     /// The options that the plugin declares, as it says them.
@@ -120,8 +131,8 @@ impl Agent {
     ) -> Result<Answer, AgentError> {
         let (index, filter) = (host.index.clone(), host.filter.clone());
         let (said, mut ledger) = self.call(sandbox, host, task, question).await?;
-        let cited = answer::check(task, said, &mut ledger)
-            .inspect_err(|stop| task.end(stop.clone()))?;
+        let cited =
+            answer::check(task, said, &mut ledger).inspect_err(|stop| task.end(stop.clone()))?;
         let k = question.k;
         let read = move || answer::read(&index, filter.as_ref(), cited, ledger, k);
         let joined = tokio::task::spawn_blocking(read).await;
@@ -137,7 +148,10 @@ impl Agent {
     ) -> Result<(Result<guest::Answer, String>, Ledger), Stop> {
         let pre = self.pre.clone();
         let (text, options) = (question.text.clone(), question.options.clone());
-        let sent: usize = options.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let sent: usize = options
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         task.charge_or_end(Meter::Boundary, (text.len() + sent) as u64)?;
         sandbox
             .run(task, host, move |store| {
@@ -145,7 +159,9 @@ impl Agent {
                     let world = pre.instantiate_async(&mut *store).await?;
                     store.data_mut().instantiated();
                     let answering = world.stockade_plugin_answering();
-                    let said = answering.call_retrieve(&mut *store, &text, &options).await?;
+                    let said = answering
+                        .call_retrieve(&mut *store, &text, &options)
+                        .await?;
                     Ok((said, std::mem::take(&mut store.data_mut().host.ledger)))
                 })
             })

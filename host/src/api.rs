@@ -41,7 +41,7 @@ impl From<&Failure> for ErrorJson {
             blame: failure.blame.as_str(),
             message: failure.message.clone(),
             hint: failure.hint.clone(),
-            stop: failure.stop.clone(),
+            stop: failure.stop.as_deref().cloned(),
         }
     }
 }
@@ -136,7 +136,10 @@ impl IngestJson {
             skipped: report
                 .skips
                 .iter()
-                .map(|(path, reason)| SkipJson { path: path.clone(), reason: reason.clone() })
+                .map(|(path, reason)| SkipJson {
+                    path: path.clone(),
+                    reason: reason.clone(),
+                })
                 .collect(),
             sync_withheld: report.sync_withheld.clone(),
             interrupted: report.interrupted,
@@ -222,9 +225,17 @@ pub struct HopJson {
 
 impl From<rt::QueryOutcome> for QueryJson {
     fn from(outcome: rt::QueryOutcome) -> Self {
-        let rt::QueryOutcome { passages, receipt, usage } = outcome;
+        let rt::QueryOutcome {
+            passages,
+            receipt,
+            usage,
+        } = outcome;
         let passage = |answered: crate::agent::Answered| {
-            let crate::agent::Answered { passage, score, reason } = answered;
+            let crate::agent::Answered {
+                passage,
+                score,
+                reason,
+            } = answered;
             PassageJson {
                 document: passage.document,
                 title: passage.title,
@@ -247,8 +258,18 @@ impl From<rt::QueryOutcome> for QueryJson {
 impl From<rt::Receipt> for ReceiptJson {
     fn from(receipt: rt::Receipt) -> Self {
         let hop = |hop: crate::agent::Hop| {
-            let crate::agent::Hop { call, args, results, cost } = hop;
-            HopJson { call, args, results, cost }
+            let crate::agent::Hop {
+                call,
+                args,
+                results,
+                cost,
+            } = hop;
+            HopJson {
+                call,
+                args,
+                results,
+                cost,
+            }
         };
         Self {
             task: receipt.task,
@@ -277,7 +298,10 @@ pub struct EvalJson {
 
 /// What one agent reached: means over the questions.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names are the measures' own; see runtime::EvalAgent")]
+#[expect(
+    missing_docs,
+    reason = "the names are the measures' own; see runtime::EvalAgent"
+)]
 pub struct EvalAgentJson {
     pub queries: usize,
     #[serde(rename = "ndcg@10")]
@@ -319,7 +343,11 @@ pub struct LatencyJson {
 impl From<&rt::Evaluation> for EvalJson {
     fn from(evaluation: &rt::Evaluation) -> Self {
         let agents = evaluation.agents.iter();
-        Self { agents: agents.map(|agent| (agent.label.clone(), agent.into())).collect() }
+        Self {
+            agents: agents
+                .map(|agent| (agent.label.clone(), agent.into()))
+                .collect(),
+        }
     }
 }
 
@@ -338,7 +366,10 @@ impl From<&rt::EvalAgent> for EvalAgentJson {
             recall_10: round(agent.recall_10, 6),
             all_gold_5: round(agent.all_gold_5, 6),
             all_gold_10: round(agent.all_gold_10, 6),
-            latency_ms: LatencyJson { p50: ms(agent.latency_p50), p99: ms(agent.latency_p99) },
+            latency_ms: LatencyJson {
+                p50: ms(agent.latency_p50),
+                p99: ms(agent.latency_p99),
+            },
             usage: agent.usage.clone(),
             failures: agent.failures.iter().map(failure).collect(),
         }
@@ -478,7 +509,10 @@ impl From<&rt::Checked> for CheckJson {
             functions: structure.functions,
             largest_function_bytes: structure.largest_function,
             compile_ms: round(checked.compile_time.as_secs_f64() * 1e3, 1),
-            trial: TrialJson { results: checked.trial_results, usage: checked.trial.clone() },
+            trial: TrialJson {
+                results: checked.trial_results,
+                usage: checked.trial.clone(),
+            },
         }
     }
 }
@@ -518,8 +552,18 @@ pub struct FindingJson {
 
 impl From<rt::Finding> for FindingJson {
     fn from(finding: rt::Finding) -> Self {
-        let rt::Finding { subject, ok, message, fix } = finding;
-        Self { subject, ok, message, fix }
+        let rt::Finding {
+            subject,
+            ok,
+            message,
+            fix,
+        } = finding;
+        Self {
+            subject,
+            ok,
+            message,
+            fix,
+        }
     }
 }
 

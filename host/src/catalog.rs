@@ -226,14 +226,18 @@ impl Catalog {
                 |row| row.get(0),
             )?;
             if used > 0 {
-                return Err(CatalogError::InUse { label: label.to_owned() });
+                return Err(CatalogError::InUse {
+                    label: label.to_owned(),
+                });
             }
             let removed = tx.execute(
                 "DELETE FROM plugins WHERE tenant = ?1 AND label = ?2",
                 params![tenant.as_str(), label],
             )?;
             match removed {
-                0 => Err(CatalogError::NoPlugin { label: label.to_owned() }),
+                0 => Err(CatalogError::NoPlugin {
+                    label: label.to_owned(),
+                }),
                 _ => Ok(()),
             }
         })
@@ -243,7 +247,9 @@ impl Catalog {
     pub fn plugin(&self, tenant: &TenantId, label: &str) -> Result<Installed, CatalogError> {
         let all = self.plugins(tenant)?;
         let found = all.into_iter().find(|plugin| plugin.label == label);
-        found.ok_or_else(|| CatalogError::NoPlugin { label: label.to_owned() })
+        found.ok_or_else(|| CatalogError::NoPlugin {
+            label: label.to_owned(),
+        })
     }
 
     /// A tenant's plugins, by label.
@@ -260,7 +266,8 @@ impl Catalog {
     /// Digests that any tenant's history names: their files are needed.
     pub fn digests(&self) -> Result<Vec<String>, CatalogError> {
         let reader = self.db.read(&Interrupt::never())?;
-        let mut statement = reader.prepare("SELECT DISTINCT digest FROM plugins ORDER BY digest")?;
+        let mut statement =
+            reader.prepare("SELECT DISTINCT digest FROM plugins ORDER BY digest")?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -281,15 +288,24 @@ impl Catalog {
     /// What a tenant uses, where it chose.
     pub fn uses(&self, tenant: &TenantId) -> Result<Vec<Use>, CatalogError> {
         let reader = self.db.read(&Interrupt::never())?;
-        let mut statement = reader
-            .prepare_cached("SELECT role, label, options FROM uses WHERE tenant = ?1 ORDER BY role")?;
+        let mut statement = reader.prepare_cached(
+            "SELECT role, label, options FROM uses WHERE tenant = ?1 ORDER BY role",
+        )?;
         let rows = statement.query_map([tenant.as_str()], |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, String>(2)?))
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get(1)?,
+                row.get::<_, String>(2)?,
+            ))
         })?;
         let read = |row: Result<(String, String, String), crate::db::SqlError>| {
             let (role, label, options) = row?;
             let options = from_json(&options)?;
-            Ok(Use { role: Role::of_key(&role), label, options })
+            Ok(Use {
+                role: Role::of_key(&role),
+                label,
+                options,
+            })
         };
         rows.map(read).collect()
     }
@@ -309,7 +325,11 @@ pub struct NewPlugin<'a> {
 fn tenant_record(row: &Row<'_>) -> Result<TenantRecord, crate::db::SqlError> {
     let name: String = row.get(0)?;
     let name = TenantId::new(&name).map_err(|_| crate::db::SqlError::InvalidQuery)?;
-    Ok(TenantRecord { name, policy: row.get(1)?, suspended: row.get(2)? })
+    Ok(TenantRecord {
+        name,
+        policy: row.get(1)?,
+        suspended: row.get(2)?,
+    })
 }
 
 fn installed(row: &Row<'_>) -> Result<Installed, CatalogError> {
@@ -328,11 +348,15 @@ fn installed(row: &Row<'_>) -> Result<Installed, CatalogError> {
 }
 
 fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, CatalogError> {
-    serde_json::to_string(value).map_err(|error| CatalogError::Damaged { what: error.to_string() })
+    serde_json::to_string(value).map_err(|error| CatalogError::Damaged {
+        what: error.to_string(),
+    })
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CatalogError> {
-    serde_json::from_str(json).map_err(|error| CatalogError::Damaged { what: error.to_string() })
+    serde_json::from_str(json).map_err(|error| CatalogError::Damaged {
+        what: error.to_string(),
+    })
 }
 
 /// What the catalog could not do.

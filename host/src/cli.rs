@@ -39,13 +39,18 @@ impl Session {
 /// Runs one command.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    if words.nth(1).is_some_and(|word| word == crate::plugin::COMPILE_SUBCOMMAND) {
+    if words
+        .nth(1)
+        .is_some_and(|word| word == crate::plugin::COMPILE_SUBCOMMAND)
+    {
         return compile_child();
     }
     let arguments = Arguments::parse();
     start_log(arguments.verbose);
-    let session =
-        Session { data: arguments.data, out: Output::new(arguments.json) };
+    let session = Session {
+        data: arguments.data,
+        out: Output::new(arguments.json),
+    };
     let outcome = run(&session, arguments.command);
     let exit = outcome.unwrap_or_else(|failure| session.out.failure(&failure));
     ExitCode::from(exit.status())
@@ -69,7 +74,10 @@ fn start_log(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("STOCKADE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn run(session: &Session, command: Command) -> Result<Exit, Failure> {

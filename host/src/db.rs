@@ -81,7 +81,11 @@ impl Interrupt {
 
     /// [`DbError::Interrupted`] when it is time to stop.
     pub fn check(&self) -> Result<(), DbError> {
-        if self.is_set() { Err(DbError::Interrupted) } else { Ok(()) }
+        if self.is_set() {
+            Err(DbError::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -121,7 +125,10 @@ impl Database {
         if is_new {
             sync_folder(path)?;
         }
-        let writer = Writer { connection: Some(connection), bytes_max: None };
+        let writer = Writer {
+            connection: Some(connection),
+            bytes_max: None,
+        };
         Ok(Self {
             path: path.to_owned(),
             kind: *kind,
@@ -171,7 +178,10 @@ impl Database {
             connection.progress_handler(STEPS_PER_CHECK, Some(move || watch.is_set()))?;
         }
         connection.execute_batch("BEGIN")?;
-        Ok(Reader { database: self, connection: Some(connection) })
+        Ok(Reader {
+            database: self,
+            connection: Some(connection),
+        })
     }
 
     /// Refuses writes that would grow the file beyond `bytes`, with [`DbError::Full`]. `None`: the disk
@@ -266,7 +276,9 @@ impl std::ops::Deref for Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
         let quiet = connection.progress_handler(0, None::<fn() -> bool>).is_ok();
         let ended = connection.execute_batch("ROLLBACK").is_ok();
         let mut readers = lock(&self.database.readers);
@@ -283,7 +295,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn check_library() -> Result<(), DbError> {
     match rusqlite::version_number() {
-        found if found < OLDEST_SQLITE => Err(DbError::Library { found: rusqlite::version() }),
+        found if found < OLDEST_SQLITE => Err(DbError::Library {
+            found: rusqlite::version(),
+        }),
         _ => Ok(()),
     }
 }
@@ -296,8 +310,7 @@ fn connect(path: &Path, kind: &Kind) -> Result<Connection, DbError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Has an effect on an empty file only.
     connection.pragma_update(None, "page_size", kind.page_bytes)?;
-    let mode: String =
-        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(DbError::Log { mode });
     }
@@ -334,12 +347,19 @@ fn check_kind(connection: &Connection, path: &Path, kind: &Kind) -> Result<(), D
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let is_empty = id == 0 && version == 0 && tables == 0;
     if id != kind.application_id && !is_empty {
-        return Err(DbError::Foreign { path: path.to_owned(), name: kind.name });
+        return Err(DbError::Foreign {
+            path: path.to_owned(),
+            name: kind.name,
+        });
     }
     let known = kind.migrations.len();
     match usize::try_from(version) {
         Ok(found) if found <= known => Ok(()),
-        _ => Err(DbError::Newer { path: path.to_owned(), found: version, known }),
+        _ => Err(DbError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known,
+        }),
     }
 }
 

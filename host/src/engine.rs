@@ -140,6 +140,7 @@ impl Ticker {
                         std::thread::park_timeout(Duration::from_secs(1));
                         continue;
                     }
+                    #[expect(clippy::disallowed_methods, reason = "a tick is nothing but time")]
                     std::thread::sleep(TICK);
                     match engine.upgrade() {
                         Some(engine) => engine.increment_epoch(),

@@ -112,7 +112,7 @@ pub struct Failure {
     /// What to do next.
     pub hint: Option<String>,
     /// The stop behind it.
-    pub stop: Option<serde_json::Value>,
+    pub stop: Option<Box<serde_json::Value>>,
 }
 
 impl<E: Explain> From<E> for Failure {
@@ -123,7 +123,7 @@ impl<E: Explain> From<E> for Failure {
             exit: error.exit(),
             message: chain(&error),
             hint: error.hint(),
-            stop: error.stop(),
+            stop: error.stop().map(Box::new),
         }
     }
 }

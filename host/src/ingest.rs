@@ -143,7 +143,9 @@ impl Line {
     ) -> Result<Vec<Chunk>, IngestError> {
         self.check_size(task, document)?;
         let Method { chunker, options } = method;
-        Ok(chunker.chunk(&self.sandbox, &self.embedder, task, document, options).await?)
+        Ok(chunker
+            .chunk(&self.sandbox, &self.embedder, task, document, options)
+            .await?)
     }
 
     fn check_size(&self, task: &Task, document: &Document) -> Result<(), Stop> {
@@ -175,7 +177,12 @@ impl Line {
             if committing.stop().is_some() {
                 return Err(IndexError::Interrupted);
             }
-            index.put(&NewVersion { document: &document, hash, chunker: &chunker, chunks: &new })
+            index.put(&NewVersion {
+                document: &document,
+                hash,
+                chunker: &chunker,
+                chunks: &new,
+            })
         };
         let put = blocking(put).await.map_err(|error| match error {
             IngestError::Index(IndexError::Interrupted) => stopped(task),
@@ -185,7 +192,12 @@ impl Line {
             PutKind::Added => Fate::Added,
             PutKind::Replaced => Fate::Replaced,
         };
-        Ok(Ingested { fate, chunks: put.chunks, tokens, reused })
+        Ok(Ingested {
+            fate,
+            chunks: put.chunks,
+            tokens,
+            reused,
+        })
     }
 
     async fn check_room(&self, task: &Task, document: &Document) -> Result<(), IngestError> {
@@ -212,10 +224,15 @@ impl Line {
         document: &Document,
         chunks: Vec<Chunk>,
     ) -> Result<(Vec<NewChunk>, u64, u64), IngestError> {
-        let texts: Vec<TextHash> =
-            chunks.iter().map(|chunk| TextHash::of(chunk.text(&document.text))).collect();
+        let texts: Vec<TextHash> = chunks
+            .iter()
+            .map(|chunk| TextHash::of(chunk.text(&document.text)))
+            .collect();
         let mut vectors = self.known(&texts).await?;
-        let reused = texts.iter().filter(|hash| vectors.contains_key(hash)).count() as u64;
+        let reused = texts
+            .iter()
+            .filter(|hash| vectors.contains_key(hash))
+            .count() as u64;
         task.enter(Phase::Tokenize);
         let (missing, tokens) = self.tokenize(task, document, &chunks, &texts, &vectors)?;
         let total: u64 = tokens.iter().map(|t| t.len() as u64).sum();
@@ -231,14 +248,25 @@ impl Line {
         let with_vector = |(chunk, hash)| {
             let embedding = vectors.get(&hash).cloned();
             let lost = || Stop::host(Phase::Embed, "a chunk has no vector");
-            Ok(NewChunk { chunk, hash, embedding: embedding.ok_or_else(lost)? })
+            Ok(NewChunk {
+                chunk,
+                hash,
+                embedding: embedding.ok_or_else(lost)?,
+            })
         };
-        let new = chunks.into_iter().zip(texts).map(with_vector).collect::<Result<_, Stop>>()?;
+        let new = chunks
+            .into_iter()
+            .zip(texts)
+            .map(with_vector)
+            .collect::<Result<_, Stop>>()?;
         Ok((new, total, reused))
     }
 
     fn lane_of(&self, task: &Task) -> Lane {
-        Lane { cancel: task.token().clone(), ..self.lane.clone() }
+        Lane {
+            cancel: task.token().clone(),
+            ..self.lane.clone()
+        }
     }
 
     async fn known(&self, texts: &[TextHash]) -> Result<HashMap<TextHash, Embedding>, IngestError> {

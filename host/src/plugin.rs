@@ -103,7 +103,9 @@ pub struct Loaded {
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loaded").field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Loaded")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,7 +127,13 @@ impl Loader {
     pub fn new(engine: Engine, folder: &Path, compiler: PathBuf) -> Result<Self, PluginError> {
         let cache = Cache::open(folder, engine.wasmtime())?;
         let (loaded, compiling) = (Mutex::default(), Mutex::default());
-        Ok(Self { engine, cache, compiler, loaded, compiling })
+        Ok(Self {
+            engine,
+            cache,
+            compiler,
+            loaded,
+            compiling,
+        })
     }
 
     /// The component of `bytes` under the checks of a policy's `wasi`. Blocks while it compiles: at
@@ -142,8 +150,17 @@ impl Loader {
         }
         let began = Instant::now();
         let (component, compiled) = self.compiled(&digest, bytes, wasi)?;
-        let compile_time = if compiled { began.elapsed() } else { Duration::ZERO };
-        let loaded = Loaded { digest, structure, component, compile_time };
+        let compile_time = if compiled {
+            began.elapsed()
+        } else {
+            Duration::ZERO
+        };
+        let loaded = Loaded {
+            digest,
+            structure,
+            component,
+            compile_time,
+        };
         self.remember(wasi, &loaded);
         Ok(loaded)
     }

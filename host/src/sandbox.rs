@@ -128,7 +128,10 @@ where
 }
 
 /// A store in which every limit is armed before any guest code, start functions included, can run.
-#[expect(clippy::disallowed_methods, reason = "the one place where stores are made")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where stores are made"
+)]
 fn armed_store<T: Send + 'static>(
     engine: &Engine,
     task: &Arc<Task>,
@@ -139,7 +142,6 @@ fn armed_store<T: Send + 'static>(
     store.limiter(|context| context.limiter());
     store.set_fuel(limits.fuel)?;
     store.fuel_async_yield_interval(Some(FUEL_INTERVAL))?;
-    store.set_hostcall_fuel(usize::try_from(limits.boundary_bytes).unwrap_or(usize::MAX));
     store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
@@ -148,13 +150,17 @@ fn armed_store<T: Send + 'static>(
         Ok(UpdateDeadline::Yield(1))
     });
     store.call_hook(|mut store, hook| {
+        let fuel = store.get_fuel()?;
         let context = store.data_mut();
         match hook {
             CallHook::CallingWasm => context.enter_guest(),
-            CallHook::ReturningFromWasm => context.leave_guest(),
-            CallHook::CallingHost => context.enter_host()?,
-            CallHook::ReturningFromHost => context.leave_host(),
+            CallHook::ReturningFromWasm => context.leave_guest(fuel),
+            CallHook::CallingHost => context.enter_host(),
+            CallHook::ReturningFromHost => context.leave_host(fuel)?,
         }
+        // What the guest hands over next is measured before any of it is copied.
+        let most = context.acceptable_bytes();
+        store.set_hostcall_fuel(most);
         Ok(())
     });
     Ok(store)

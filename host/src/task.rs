@@ -32,7 +32,9 @@ impl std::str::FromStr for TaskId {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.strip_prefix('t').unwrap_or(text).parse();
-        number.map(Self).map_err(|_| format!("'{text}' is not a task id, such as t7"))
+        number
+            .map(Self)
+            .map_err(|_| format!("'{text}' is not a task id, such as t7"))
     }
 }
 
@@ -145,7 +147,8 @@ impl Task {
     /// Starts the guest's wall clock: the wall limit counts from here.
     pub fn begin_guest(&self) {
         let deadline = self.started.elapsed() + self.limits.wall;
-        self.wall_deadline_ns.store(nanos(deadline), Ordering::Relaxed);
+        self.wall_deadline_ns
+            .store(nanos(deadline), Ordering::Relaxed);
     }
 
     /// What is left of the wall limit; all of it before the guest began.

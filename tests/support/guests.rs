@@ -75,7 +75,15 @@ impl Guest {
             PluginKind::Chunker => ("stockade:plugin/chunking#chunk", "i32 ".repeat(10)),
             PluginKind::Agent => ("stockade:plugin/answering#retrieve", "i32 ".repeat(4)),
         };
-        let Self { imports, pages, fields, realloc, describe, body, .. } = self;
+        let Self {
+            imports,
+            pages,
+            fields,
+            realloc,
+            describe,
+            body,
+            ..
+        } = self;
         format!(
             r#"(module {imports}
                 (memory (export "memory") {pages})

@@ -1,6 +1,7 @@
 //! What every test needs: a data folder of its own, the program, and small guests.
 
 pub mod guests;
+pub mod stage;
 
 use serde_json::Value;
 use std::io::Write;
@@ -23,7 +24,9 @@ pub struct Ran {
 
 impl Bench {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// With tenants under the default policy.
@@ -54,12 +57,20 @@ impl Bench {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stockade"));
-        command.arg("--data").arg(self.data()).args(arguments).env("NO_COLOR", "1");
+        command
+            .arg("--data")
+            .arg(self.data())
+            .args(arguments)
+            .env("NO_COLOR", "1");
         command
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        ran(self.command(arguments).stdin(Stdio::null()).output().unwrap())
+        ran(&self
+            .command(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap())
     }
 
     /// The command with `--json`, which must succeed.
@@ -82,21 +93,23 @@ impl Bench {
         let mut stdin = child.stdin.take().unwrap();
         let input = input.as_ref().to_vec();
         let writer = std::thread::spawn(move || stdin.write_all(&input));
-        let ran = ran(child.wait_with_output().unwrap());
+        let ran = ran(&child.wait_with_output().unwrap());
         let _ = writer.join();
         ran
     }
 
     /// Ids of the documents that a question finds, best first.
     pub fn found(&self, tenant: &str, agent: &str, question: &str) -> Vec<String> {
-        let answer =
-            self.json(&["query", tenant, question, "--agent", agent, "--k", "20"]);
+        let answer = self.json(&["query", tenant, question, "--agent", agent, "--k", "20"]);
         let passages = answer["passages"].as_array().unwrap();
-        passages.iter().map(|p| p["document"].as_str().unwrap().to_owned()).collect()
+        passages
+            .iter()
+            .map(|p| p["document"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
-fn ran(output: Output) -> Ran {
+fn ran(output: &Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -52,16 +52,21 @@ pub(super) fn check(
     ledger: &mut Ledger,
 ) -> Result<Vec<Cited>, Stop> {
     task.enter(Phase::Check);
-    let answer = said.map_err(|message| {
-        invalid(&format!("the agent gave up: {}", shorten(&message, 300)))
-    })?;
+    let answer =
+        said.map_err(|message| invalid(&format!("the agent gave up: {}", shorten(&message, 300))))?;
     let bytes = answer_bytes(&answer);
     task.charge_or_end(Meter::Boundary, bytes)?;
     task.charge_or_end(Meter::Output, bytes)?;
     let (limit, found) = (task.limits.results, answer.passages.len() as u64);
     if found > limit {
         let detail = "the answer has too many passages";
-        return Err(Stop::new(Reason::Passages, Phase::Check, count(limit), count(found), detail));
+        return Err(Stop::new(
+            Reason::Passages,
+            Phase::Check,
+            count(limit),
+            count(found),
+            detail,
+        ));
     }
     for sentence in answer.degraded.iter().take(SENTENCES_MAX) {
         ledger.degrade(shorten(sentence, SENTENCE_BYTES));
@@ -70,17 +75,27 @@ pub(super) fn check(
     let check_one = |citation: guest::Citation| {
         let chunk = ChunkId(citation.chunk);
         if !citation.score.is_finite() {
-            return Err(invalid(&format!("the score of chunk {} is not finite", chunk.0)));
+            return Err(invalid(&format!(
+                "the score of chunk {} is not finite",
+                chunk.0
+            )));
         }
         if !ledger.was_shown(chunk) {
-            let what = format!("chunk {} is cited, but this task was never shown it", chunk.0);
+            let what = format!(
+                "chunk {} is cited, but this task was never shown it",
+                chunk.0
+            );
             return Err(invalid(&what));
         }
         if !seen.insert(chunk) {
             return Err(invalid(&format!("chunk {} is cited twice", chunk.0)));
         }
         let reason = shorten(&citation.reason, SENTENCE_BYTES);
-        Ok(Cited { chunk, score: citation.score, reason })
+        Ok(Cited {
+            chunk,
+            score: citation.score,
+            reason,
+        })
     };
     answer.passages.into_iter().map(check_one).collect()
 }
@@ -100,21 +115,44 @@ pub(super) fn read(
     mut ledger: Ledger,
     k: usize,
 ) -> Result<Answer, AgentError> {
-    cited.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.chunk.cmp(&b.chunk)));
+    cited.sort_by(|a, b| {
+        b.score
+            .total_cmp(&a.score)
+            .then_with(|| a.chunk.cmp(&b.chunk))
+    });
     cited.truncate(k);
     let index_generation = index.counts()?.generation;
     let mut passages = Vec::with_capacity(cited.len());
-    for Cited { chunk, score, reason } in cited {
-        match index.read(&[chunk], &Interrupt::never()).map(|mut read| read.pop()) {
+    for Cited {
+        chunk,
+        score,
+        reason,
+    } in cited
+    {
+        match index
+            .read(&[chunk], &Interrupt::never())
+            .map(|mut read| read.pop())
+        {
             Ok(Some(passage)) if matches(filter, &passage) => {
-                passages.push(Answered { passage, score, reason });
+                passages.push(Answered {
+                    passage,
+                    score,
+                    reason,
+                });
             }
-            Ok(_) | Err(IndexError::UnknownChunk(_)) => ledger.degrade(format!("chunk {} is gone or does not match", chunk.0)),
+            Ok(_) | Err(IndexError::UnknownChunk(_)) => {
+                ledger.degrade(format!("chunk {} is gone or does not match", chunk.0))
+            }
             Err(error) => return Err(error.into()),
         }
     }
     let (hops, degraded) = ledger.into_parts();
-    Ok(Answer { passages, hops, degraded, index_generation })
+    Ok(Answer {
+        passages,
+        hops,
+        degraded,
+        index_generation,
+    })
 }
 
 /// Whether a passage is within the caller's filter.

@@ -63,7 +63,11 @@ struct Call {
 
 impl Call {
     fn new(name: &'static str, args: Value) -> Self {
-        Self { name, args, cost: Cost::new() }
+        Self {
+            name,
+            args,
+            cost: Cost::new(),
+        }
     }
 }
 
@@ -114,7 +118,9 @@ impl Context<AgentHost> {
 
     async fn embedding(&mut self, call: &mut Call, text: &str) -> Result<Embedding, Refusal> {
         if text.len() > QUERY_BYTES_MAX {
-            return Err(invalid(format!("the text has more than {QUERY_BYTES_MAX} bytes")));
+            return Err(invalid(format!(
+                "the text has more than {QUERY_BYTES_MAX} bytes"
+            )));
         }
         let embedder = self.host.embedder.clone();
         let tokens = self.exclude_host_cpu(|| embedder.tokenize(text));
@@ -142,7 +148,10 @@ impl Context<AgentHost> {
 
     /// The caller's filter and the agent's together.
     fn scope(&self, own: Option<&str>) -> Result<Option<Filter>, Refusal> {
-        let own = own.map(Filter::parse).transpose().map_err(|e| invalid(e.to_string()))?;
+        let own = own
+            .map(Filter::parse)
+            .transpose()
+            .map_err(|e| invalid(e.to_string()))?;
         Ok(match (self.host.filter.clone(), own) {
             (Some(callers), Some(own)) => Some(callers.and(own)),
             (callers, own) => callers.or(own),
@@ -213,7 +222,9 @@ impl Context<AgentHost> {
     fn note_left_out(&mut self, terms: &[String]) {
         if !terms.is_empty() {
             let terms = shorten(&terms.join(", "), 200);
-            self.host.ledger.degrade(format!("text search left out very frequent words: {terms}"));
+            self.host
+                .ledger
+                .degrade(format!("text search left out very frequent words: {terms}"));
         }
     }
 
@@ -246,7 +257,9 @@ impl Context<AgentHost> {
         let sizes = chunks.clone();
         let bytes = self.native(move |index, _| index.read_cost(&sizes)).await?;
         self.pay(call, Meter::Read, bytes)?;
-        let passages = self.native(move |index, interrupt| index.read(&chunks, interrupt)).await?;
+        let passages = self
+            .native(move |index, interrupt| index.read(&chunks, interrupt))
+            .await?;
         let filter = self.host.filter.as_ref();
         if passages.iter().all(|passage| matches(filter, passage)) {
             return Ok(passages);
@@ -263,7 +276,8 @@ impl Context<AgentHost> {
         checked_count(chunks.len())?;
         let vector = self.vector(handle)?;
         self.pay(call, Meter::VectorsScanned, chunks.len() as u64)?;
-        self.native(move |index, interrupt| index.similarities(&vector, &chunks, interrupt)).await
+        self.native(move |index, interrupt| index.similarities(&vector, &chunks, interrupt))
+            .await
     }
 
     /// Writes the call into the ledger and turns its outcome into what the guest gets.
@@ -275,13 +289,24 @@ impl Context<AgentHost> {
         };
         if let Err(wit::Denied::BudgetSpent(meter)) = &outcome {
             let meter = meter_name(*meter);
-            self.host.ledger.degrade(format!("{} was denied: {meter} is spent", call.name));
+            self.host
+                .ledger
+                .degrade(format!("{} was denied: {meter} is spent", call.name));
         }
-        self.host.ledger.add(Hop { call: call.name, args: call.args, results, cost: call.cost });
+        self.host.ledger.add(Hop {
+            call: call.name,
+            args: call.args,
+            results,
+            cost: call.cost,
+        });
         Ok(outcome)
     }
 
-    fn close_hits(&mut self, call: Call, outcome: Result<Vec<Hit>, Refusal>) -> Answer<Vec<wit::Hit>> {
+    fn close_hits(
+        &mut self,
+        call: Call,
+        outcome: Result<Vec<Hit>, Refusal>,
+    ) -> Answer<Vec<wit::Hit>> {
         let hits = match &outcome {
             Ok(hits) => hits.as_slice(),
             Err(_) => &[],
@@ -289,7 +314,10 @@ impl Context<AgentHost> {
         self.cross(size_of_val(hits))?;
         self.host.ledger.show(hits.iter().map(|hit| hit.chunk));
         let results = hits.len();
-        let to_wit = |hit: Hit| wit::Hit { chunk: hit.chunk.0, score: hit.score };
+        let to_wit = |hit: Hit| wit::Hit {
+            chunk: hit.chunk.0,
+            score: hit.score,
+        };
         let outcome = outcome.map(|hits| hits.into_iter().map(to_wit).collect());
         self.close(call, results, outcome)
     }
@@ -305,14 +333,18 @@ fn checked_k(k: u32) -> Result<usize, Refusal> {
 
 fn checked_query(query: &str) -> Result<(), Refusal> {
     match query.len() > QUERY_BYTES_MAX {
-        true => Err(invalid(format!("the query has more than {QUERY_BYTES_MAX} bytes"))),
+        true => Err(invalid(format!(
+            "the query has more than {QUERY_BYTES_MAX} bytes"
+        ))),
         false => Ok(()),
     }
 }
 
 fn checked_count(chunks: usize) -> Result<(), Refusal> {
     match chunks > MAX_CHUNKS_PER_CALL {
-        true => Err(invalid(format!("more than {MAX_CHUNKS_PER_CALL} chunks in one call"))),
+        true => Err(invalid(format!(
+            "more than {MAX_CHUNKS_PER_CALL} chunks in one call"
+        ))),
         false => Ok(()),
     }
 }
@@ -348,7 +380,7 @@ impl wit::HostVector for Context<AgentHost> {
 
 impl wit::Host for Context<AgentHost> {
     async fn embed(&mut self, text: String) -> Answer<Resource<Embedding>> {
-        self.enter(Phase::HostEmbed);
+        self.enter(Phase::HostEmbed)?;
         self.cross(text.len())?;
         let mut call = Call::new("embed", json!({ "text": shorten(&text, 200) }));
         let outcome = match self.embedding(&mut call, &text).await {
@@ -360,10 +392,12 @@ impl wit::Host for Context<AgentHost> {
     }
 
     async fn vector_of(&mut self, chunk: u64) -> Answer<Resource<Embedding>> {
-        self.enter(Phase::HostVectorOf);
+        self.enter(Phase::HostVectorOf)?;
         self.cross(size_of::<u64>())?;
         let call = Call::new("vector-of", json!({ "chunk": chunk }));
-        let found = self.native(move |index, _| index.vector_of(ChunkId(chunk))).await;
+        let found = self
+            .native(move |index, _| index.vector_of(ChunkId(chunk)))
+            .await;
         let outcome = match found {
             Ok(vector) => self.hold(vector),
             Err(refusal) => Err(refusal),
@@ -377,7 +411,7 @@ impl wit::Host for Context<AgentHost> {
         vector: Resource<Embedding>,
         chunks: Vec<u64>,
     ) -> Answer<Vec<f32>> {
-        self.enter(Phase::HostSimilarities);
+        self.enter(Phase::HostSimilarities)?;
         self.cross(chunks.len() * 12)?;
         let mut call = Call::new("similarities", some_ids(&chunks));
         let outcome = self.cosines(&mut call, &vector, ids(&chunks)).await;
@@ -391,10 +425,12 @@ impl wit::Host for Context<AgentHost> {
         k: u32,
         filter: Option<String>,
     ) -> Answer<Vec<wit::Hit>> {
-        self.enter(Phase::HostSearchVector);
+        self.enter(Phase::HostSearchVector)?;
         self.cross(filter_bytes(filter.as_ref()))?;
         let mut call = Call::new("search-vector", json!({ "k": k, "filter": filter }));
-        let hits = self.search_by_vector(&mut call, &vector, k, filter.as_deref()).await;
+        let hits = self
+            .search_by_vector(&mut call, &vector, k, filter.as_deref())
+            .await;
         self.close_hits(call, hits)
     }
 
@@ -404,11 +440,13 @@ impl wit::Host for Context<AgentHost> {
         k: u32,
         filter: Option<String>,
     ) -> Answer<Vec<wit::Hit>> {
-        self.enter(Phase::HostSearchText);
+        self.enter(Phase::HostSearchText)?;
         self.cross(query.len() + filter_bytes(filter.as_ref()))?;
         let args = json!({ "query": shorten(&query, 200), "k": k, "filter": filter });
         let mut call = Call::new("search-text", args);
-        let hits = self.search_by_text(&mut call, query, k, filter.as_deref()).await;
+        let hits = self
+            .search_by_text(&mut call, query, k, filter.as_deref())
+            .await;
         self.close_hits(call, hits)
     }
 
@@ -418,11 +456,13 @@ impl wit::Host for Context<AgentHost> {
         k: u32,
         filter: Option<String>,
     ) -> Answer<Vec<wit::Hit>> {
-        self.enter(Phase::HostSearchHybrid);
+        self.enter(Phase::HostSearchHybrid)?;
         self.cross(query.len() + filter_bytes(filter.as_ref()))?;
         let args = json!({ "query": shorten(&query, 200), "k": k, "filter": filter });
         let mut call = Call::new("search-hybrid", args);
-        let hits = self.search_by_both(&mut call, query, k, filter.as_deref()).await;
+        let hits = self
+            .search_by_both(&mut call, query, k, filter.as_deref())
+            .await;
         self.close_hits(call, hits)
     }
 
@@ -432,7 +472,7 @@ impl wit::Host for Context<AgentHost> {
         kind: wit::NeighbourKind,
         k: u32,
     ) -> Answer<Vec<wit::Hit>> {
-        self.enter(Phase::HostNeighbours);
+        self.enter(Phase::HostNeighbours)?;
         self.cross(16)?;
         let (kind, name) = match kind {
             wit::NeighbourKind::Next => (NeighbourKind::Next, "next"),
@@ -448,13 +488,15 @@ impl wit::Host for Context<AgentHost> {
     }
 
     async fn read(&mut self, chunks: Vec<u64>) -> Answer<Vec<wit::Passage>> {
-        self.enter(Phase::HostRead);
+        self.enter(Phase::HostRead)?;
         self.cross(chunks.len() * size_of::<u64>())?;
         let mut call = Call::new("read", some_ids(&chunks));
         let outcome = self.passages(&mut call, ids(&chunks)).await;
         let passages = outcome.as_ref().map_or(&[][..], Vec::as_slice);
         self.cross(passages.iter().map(passage_bytes).sum())?;
-        self.host.ledger.show(passages.iter().map(|passage| passage.chunk));
+        self.host
+            .ledger
+            .show(passages.iter().map(|passage| passage.chunk));
         let results = passages.len();
         let outcome = outcome.map(|all| all.into_iter().map(to_wit).collect());
         self.close(call, results, outcome)
@@ -462,7 +504,11 @@ impl wit::Host for Context<AgentHost> {
 }
 
 fn passage_bytes(passage: &Passage) -> usize {
-    let labels: usize = passage.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let labels: usize = passage
+        .labels
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
     let texts = passage.document.len() + passage.title.len() + passage.text.len();
     texts + passage.metadata.len() + labels + 24
 }
@@ -480,4 +526,3 @@ fn to_wit(passage: Passage) -> wit::Passage {
         metadata: passage.metadata,
     }
 }
-

@@ -6,10 +6,20 @@ use std::path::PathBuf;
 
 /// One embedding model, many tenants, each tenant's plugins sandboxed in WebAssembly.
 #[derive(Debug, Parser)]
-#[command(name = "stockade", version, max_term_width = 100, propagate_version = false)]
+#[command(
+    name = "stockade",
+    version,
+    max_term_width = 100,
+    propagate_version = false
+)]
 pub(super) struct Arguments {
     /// Folder for tenants, plugins and indexes
-    #[arg(long, global = true, env = "STOCKADE_DATA", default_value = "stockade-data")]
+    #[arg(
+        long,
+        global = true,
+        env = "STOCKADE_DATA",
+        default_value = "stockade-data"
+    )]
     pub(super) data: PathBuf,
     /// Answer in JSON, for machines
     #[arg(long, global = true)]

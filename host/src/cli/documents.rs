@@ -18,10 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// Failures and skips that a person is shown; the rest is counted.
 const SHOWN: usize = 20;
 
-pub(super) async fn ingest(
-    session: &Session,
-    arguments: IngestArguments,
-) -> Result<Exit, Failure> {
+pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Result<Exit, Failure> {
     let request = IngestRequest {
         paths: arguments.paths,
         source: arguments.source,
@@ -32,11 +29,15 @@ pub(super) async fn ingest(
     let progress = Arc::new(Progress::default());
     let interrupt = interrupted_by_user();
     let drawing = draw(session.out, progress.clone());
-    let report = runtime.ingest(&arguments.tenant, &request, &progress, &interrupt).await;
+    let report = runtime
+        .ingest(&arguments.tenant, &request, &progress, &interrupt)
+        .await;
     drop(drawing);
     let report = report?;
     let said = IngestJson::new(&report, peak_rss_mb());
-    session.out.answer(&said, |out| show(out, &arguments.tenant, &said));
+    session
+        .out
+        .answer(&said, |out| show(out, &arguments.tenant, &said));
     Ok(exit_of(&report))
 }
 
@@ -48,6 +49,7 @@ pub(super) fn interrupted_by_user() -> CancellationToken {
         if tokio::signal::ctrl_c().await.is_ok() {
             interrupt.cancel();
             if tokio::signal::ctrl_c().await.is_ok() {
+                #[expect(clippy::disallowed_methods, reason = "the user insists on not waiting")]
                 std::process::exit(i32::from(Exit::Interrupted.status()));
             }
         }
@@ -125,7 +127,10 @@ fn redraw(bar: &ProgressBar, progress: &Progress) {
 
 fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
     for failure in said.failures.iter().take(SHOWN) {
-        out.line(format!("failed   {}: {}", failure.document, failure.error.message));
+        out.line(format!(
+            "failed   {}: {}",
+            failure.document, failure.error.message
+        ));
         if let Some(hint) = &failure.error.hint {
             out.line(out.dim(&format!("         {hint}")));
         }
@@ -145,8 +150,9 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
         ("skipped", counts.skipped),
     ];
     let parts = parts.iter().filter(|(_, number)| *number > 0);
-    let parts: Vec<String> =
-        parts.map(|(what, number)| format!("{} {what}", thousands(*number))).collect();
+    let parts: Vec<String> = parts
+        .map(|(what, number)| format!("{} {what}", thousands(*number)))
+        .collect();
     let summary = match parts.is_empty() {
         true => "nothing to do".to_owned(),
         false => parts.join(", "),
@@ -181,16 +187,26 @@ pub(super) async fn delete(
 ) -> Result<Exit, Failure> {
     let runtime = session.open()?;
     let existed = runtime.delete(&tenant, documents.clone()).await?;
-    let missing: Vec<&String> =
-        documents.iter().zip(&existed).filter(|(_, existed)| !**existed).map(|(id, _)| id).collect();
+    let missing: Vec<&String> = documents
+        .iter()
+        .zip(&existed)
+        .filter(|(_, existed)| !**existed)
+        .map(|(id, _)| id)
+        .collect();
     let deleted = existed.iter().filter(|&&existed| existed).count() as u64;
-    session.out.answer(&json!({ "deleted": deleted, "missing": missing }), |out| {
-        for id in &missing {
-            out.line(format!("{tenant} has no document {id}"));
-        }
-        out.line(format!("Deleted {}.", plural(deleted, "document")));
-    });
-    Ok(if missing.is_empty() { Exit::Done } else { Exit::Partial })
+    session
+        .out
+        .answer(&json!({ "deleted": deleted, "missing": missing }), |out| {
+            for id in &missing {
+                out.line(format!("{tenant} has no document {id}"));
+            }
+            out.line(format!("Deleted {}.", plural(deleted, "document")));
+        });
+    Ok(if missing.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Partial
+    })
 }
 
 /// Peak resident memory of this process, in megabytes of 10^6 bytes; 0 where the system does not tell.

@@ -44,7 +44,11 @@ pub(super) async fn run(session: &Session, file: PathBuf) -> Result<Exit, Failur
         };
         for ((tokens, truncated), vector) in facts.into_iter().zip(vectors) {
             let vector = vector?.values().to_vec();
-            let said = EmbedJson { tokens, truncated, vector };
+            let said = EmbedJson {
+                tokens,
+                truncated,
+                vector,
+            };
             let text = serde_json::to_string(&said).unwrap_or_default();
             if writeln!(output, "{text}").is_err() {
                 return Ok(Exit::Done);
@@ -66,12 +70,19 @@ struct Lines {
 
 impl Lines {
     fn open(file: &Path) -> Result<Self, Failure> {
-        let wrong = |source| RuntimeError::Read { path: file.to_owned(), source };
+        let wrong = |source| RuntimeError::Read {
+            path: file.to_owned(),
+            source,
+        };
         let input: Box<dyn Read + Send> = match file.to_str() {
             Some("-") => Box::new(std::io::stdin()),
             _ => Box::new(std::fs::File::open(file).map_err(wrong)?),
         };
-        Ok(Self { name: file.to_owned(), input: BufReader::new(input), number: 0 })
+        Ok(Self {
+            name: file.to_owned(),
+            input: BufReader::new(input),
+            number: 0,
+        })
     }
 
     /// The next lines: as many as there are without waiting, at least one unless it is the end.
@@ -93,8 +104,10 @@ impl Lines {
             let mut line = vec![];
             let mut limited = (&mut self.input).take(LINE_MAX);
             let read = limited.read_until(b'\n', &mut line);
-            let read = read
-                .map_err(|source| RuntimeError::Read { path: self.name.clone(), source })?;
+            let read = read.map_err(|source| RuntimeError::Read {
+                path: self.name.clone(),
+                source,
+            })?;
             if read == 0 {
                 return Ok(None);
             }

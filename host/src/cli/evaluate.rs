@@ -17,7 +17,9 @@ pub(super) async fn run(session: &Session, arguments: EvalArguments) -> Result<E
         false => ProgressBar::hidden(),
     };
     let evaluation = runtime
-        .evaluate(&arguments.tenant, &queries, &arguments.agents, &|| bar.inc(1))
+        .evaluate(&arguments.tenant, &queries, &arguments.agents, &|| {
+            bar.inc(1)
+        })
         .await;
     bar.finish_and_clear();
     let evaluation = evaluation?;
@@ -41,13 +43,24 @@ pub(super) async fn run(session: &Session, arguments: EvalArguments) -> Result<E
             ])
         });
         let header = [
-            "AGENT", "QUERIES", "NDCG@10", "MRR@10", "RECALL@5", "RECALL@10", "ALL GOLD@5",
-            "ALL GOLD@10", "P50 MS", "P99 MS",
+            "AGENT",
+            "QUERIES",
+            "NDCG@10",
+            "MRR@10",
+            "RECALL@5",
+            "RECALL@10",
+            "ALL GOLD@5",
+            "ALL GOLD@10",
+            "P50 MS",
+            "P99 MS",
         ];
         out.line(table(&header, &[1, 2, 3, 4, 5, 6, 7, 8, 9], rows.collect()));
         for (label, agent) in &said.agents {
             for failure in agent.failures.iter().take(5) {
-                out.line(format!("{label} failed on '{}': {}", failure.query, failure.error.message));
+                out.line(format!(
+                    "{label} failed on '{}': {}",
+                    failure.query, failure.error.message
+                ));
             }
         }
     });

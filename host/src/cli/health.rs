@@ -14,7 +14,10 @@ pub(super) async fn doctor(session: &Session) -> Result<Exit, Failure> {
     session.out.answer(&said, |out| {
         for finding in &said.findings {
             let mark = if finding.ok { "ok   " } else { "WRONG" };
-            out.line(format!("{mark}  {:<20} {}", finding.subject, finding.message));
+            out.line(format!(
+                "{mark}  {:<20} {}",
+                finding.subject, finding.message
+            ));
             if let Some(fix) = &finding.fix {
                 out.line(format!("       {:<20} {fix}", ""));
             }
@@ -29,9 +32,17 @@ pub(super) fn model(session: &Session, command: &ModelCommand) -> Result<Exit, F
     let model = &imported.model;
     let said = json!({ "model": model.name, "digest": model.digest, "written": imported.written });
     session.out.answer(&said, |out| {
-        let state = if imported.written { "imported" } else { "already imported" };
+        let state = if imported.written {
+            "imported"
+        } else {
+            "already imported"
+        };
         let digest = &model.digest[..12.min(model.digest.len())];
-        out.line(format!("{} ({digest}) is {state} in {}.", model.name, folder.display()));
+        out.line(format!(
+            "{} ({digest}) is {state} in {}.",
+            model.name,
+            folder.display()
+        ));
     });
     Ok(Exit::Done)
 }

@@ -18,7 +18,10 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(json: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, styled: !json && !plain && std::io::stdout().is_terminal() }
+        Self {
+            json,
+            styled: !json && !plain && std::io::stdout().is_terminal(),
+        }
     }
 
     /// One line for a person; nothing when a machine listens.
@@ -42,19 +45,18 @@ impl Output {
         }
     }
 
-    /// A remark beside the answer, on standard error.
-    pub(super) fn remark(&self, text: impl std::fmt::Display) {
-        if !self.json {
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
-        }
-    }
-
     /// Says what went wrong, and how the command ends.
     pub(super) fn failure(&self, failure: &Failure) -> Exit {
         let mut stderr = std::io::stderr().lock();
         if self.json {
-            let body = ErrorBody { error: ErrorJson::from(failure) };
-            let _ = writeln!(stderr, "{}", serde_json::to_string(&body).unwrap_or_default());
+            let body = ErrorBody {
+                error: ErrorJson::from(failure),
+            };
+            let _ = writeln!(
+                stderr,
+                "{}",
+                serde_json::to_string(&body).unwrap_or_default()
+            );
         } else {
             let _ = writeln!(stderr, "error: {}", failure.message);
             if let Some(hint) = &failure.hint {
@@ -84,7 +86,7 @@ impl Output {
 pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header(header.iter().map(|title| Cell::new(title)));
+    table.set_header(header.iter().map(Cell::new));
     for row in rows {
         table.add_row(row.into_iter().map(Cell::new));
     }

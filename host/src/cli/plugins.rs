@@ -16,16 +16,26 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
     let out = &session.out;
     match command {
         PluginCommand::Check { file, policy } => check(session, &file, policy.as_deref()).await?,
-        PluginCommand::Install { tenant, file, label } => {
+        PluginCommand::Install {
+            tenant,
+            file,
+            label,
+        } => {
             let runtime = session.open()?;
-            let (label, checked) =
-                runtime.install_plugin(&tenant, &file, label.as_deref()).await?;
+            let (label, checked) = runtime
+                .install_plugin(&tenant, &file, label.as_deref())
+                .await?;
             let kind = checked.structure.kind;
-            let said = json!({ "tenant": tenant, "label": label, "check": CheckJson::from(&checked) });
+            let said =
+                json!({ "tenant": tenant, "label": label, "check": CheckJson::from(&checked) });
             out.answer(&said, |out| {
                 let digest = checked.digest.short();
-                out.line(format!("Installed {label} for {tenant}: a {kind}, digest {digest}."));
-                out.line(format!("  Use it with `stockade plugin use {tenant} {label}`."));
+                out.line(format!(
+                    "Installed {label} for {tenant}: a {kind}, digest {digest}."
+                ));
+                out.line(format!(
+                    "  Use it with `stockade plugin use {tenant} {label}`."
+                ));
             });
         }
         PluginCommand::List { tenant } => {
@@ -37,7 +47,9 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
             let plugin = PluginJson::from(session.open()?.rollback_plugin(&tenant, &label)?);
             out.answer(&plugin, |out| {
                 let digest = &plugin.digest[..12];
-                out.line(format!("{label} is {digest} again. Documents keep the chunks they have."));
+                out.line(format!(
+                    "{label} is {digest} again. Documents keep the chunks they have."
+                ));
             });
         }
         PluginCommand::Remove { tenant, label } => {
@@ -46,9 +58,16 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
                 out.line(format!("Removed {label} from {tenant}."));
             });
         }
-        PluginCommand::Use { tenant, label, media_types, options } => {
+        PluginCommand::Use {
+            tenant,
+            label,
+            media_types,
+            options,
+        } => {
             let runtime = session.open()?;
-            let roles = runtime.use_plugin(&tenant, &label, &media_types, &options).await?;
+            let roles = runtime
+                .use_plugin(&tenant, &label, &media_types, &options)
+                .await?;
             let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
             out.answer(&json!({ "label": label, "roles": roles }), |out| {
                 out.line(format!("{tenant} uses {label} as {}.", roles.join(", ")));
@@ -73,7 +92,9 @@ async fn check(session: &Session, file: &Path, policy: Option<&str>) -> Result<(
     let embedder = Embedder::start(&config)?;
     let checked = check_plugin(&guests, &embedder, &bytes, &policy).await?;
     let said = CheckJson::from(&checked);
-    session.out.answer(&said, |out| show_check(out, file, &said));
+    session
+        .out
+        .answer(&said, |out| show_check(out, file, &said));
     Ok(())
 }
 
@@ -112,7 +133,10 @@ fn show_options(out: &Output, options: &[OptionSpec]) {
             "" => "empty",
             default => default,
         };
-        out.line(format!("  option    {} = {default}{range}: {}", option.name, option.help));
+        out.line(format!(
+            "  option    {} = {default}{range}: {}",
+            option.name, option.help
+        ));
     }
 }
 
@@ -122,7 +146,11 @@ fn list(out: &Output, plugins: &[PluginJson]) {
             plugin.label.clone(),
             plugin.kind.to_owned(),
             plugin.digest[..12].to_owned(),
-            if plugin.builtin { "built-in".to_owned() } else { plugin.versions.to_string() },
+            if plugin.builtin {
+                "built-in".to_owned()
+            } else {
+                plugin.versions.to_string()
+            },
             plugin.used_for.join(", "),
         ]
     };

@@ -25,7 +25,9 @@ fn check(session: &Session, files: &[PathBuf]) -> Result<Exit, Failure> {
         match Policy::load(file) {
             Ok(policy) => {
                 let said = json!({ "file": file, "ok": true, "digest": policy.digest_hex() });
-                session.out.answer(&said, |out| out.line(format!("{}: ok", file.display())));
+                session
+                    .out
+                    .answer(&said, |out| out.line(format!("{}: ok", file.display())));
             }
             Err(error) => exit = session.out.failure(&error.into()),
         }
@@ -43,7 +45,11 @@ fn show(session: &Session, name: &str) -> Result<Exit, Failure> {
     session.out.answer(&said, |out| {
         let row = |entry: &crate::policy::Entry| {
             let value = format!("{} {}", entry.value, entry.unit);
-            vec![entry.key.clone(), value.trim_end().to_owned(), entry.source.clone()]
+            vec![
+                entry.key.clone(),
+                value.trim_end().to_owned(),
+                entry.source.clone(),
+            ]
         };
         let rows = said.entries.iter().map(row).collect();
         out.line(table(&["KEY", "VALUE", "FROM"], &[1], rows));

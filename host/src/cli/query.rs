@@ -11,9 +11,22 @@ use crate::runtime::QueryRequest;
 const EXCERPT: usize = 400;
 
 pub(super) async fn run(session: &Session, arguments: QueryArguments) -> Result<Exit, Failure> {
-    let QueryArguments { tenant, question, agent, k, filter, options } = arguments;
+    let QueryArguments {
+        tenant,
+        question,
+        agent,
+        k,
+        filter,
+        options,
+    } = arguments;
     let runtime = session.open()?;
-    let request = QueryRequest { question, agent, k, filter, options };
+    let request = QueryRequest {
+        question,
+        agent,
+        k,
+        filter,
+        options,
+    };
     let interrupt = super::documents::interrupted_by_user();
     let asked = runtime.query(&tenant, &request);
     let outcome = tokio::select! {
@@ -57,8 +70,15 @@ fn show_passage(out: &Output, number: usize, passage: &PassageJson) {
     let [start, end] = passage.span;
     out.line(format!("{number}. {}", out.bold(&printable(title))));
     let document = printable(&passage.document);
-    out.line(out.dim(&format!("   {document}, bytes {start} to {end}; {}", passage.reason)));
-    let text: String = passage.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    out.line(out.dim(&format!(
+        "   {document}, bytes {start} to {end}; {}",
+        passage.reason
+    )));
+    let text: String = passage
+        .text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let mut excerpt: String = text.chars().take(EXCERPT).collect();
     if excerpt.len() < text.len() {
         excerpt.push('…');
@@ -71,7 +91,9 @@ fn show_passage(out: &Output, number: usize, passage: &PassageJson) {
 
 /// Documents are strangers' texts: control characters must not reach a terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn wrapped(text: &str, width: usize) -> Vec<String> {

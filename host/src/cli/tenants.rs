@@ -48,10 +48,16 @@ fn suspend(
     suspended: bool,
 ) -> Result<(), Failure> {
     session.open()?.set_suspended(name, suspended)?;
-    session.out.answer(&json!({ "tenant": name, "suspended": suspended }), |out| {
-        let state = if suspended { "suspended: its tasks are refused" } else { "running again" };
-        out.line(format!("{name} is {state}."));
-    });
+    session
+        .out
+        .answer(&json!({ "tenant": name, "suspended": suspended }), |out| {
+            let state = if suspended {
+                "suspended: its tasks are refused"
+            } else {
+                "running again"
+            };
+            out.line(format!("{name} is {state}."));
+        });
     Ok(())
 }
 
@@ -74,7 +80,15 @@ fn list(session: &Session) -> Result<(), Failure> {
                 if tenant.suspended { "suspended" } else { "" }.to_owned(),
             ]
         });
-        let header = ["TENANT", "POLICY", "DOCUMENTS", "CHUNKS", "STORAGE", "PLUGINS", ""];
+        let header = [
+            "TENANT",
+            "POLICY",
+            "DOCUMENTS",
+            "CHUNKS",
+            "STORAGE",
+            "PLUGINS",
+            "",
+        ];
         out.line(table(&header, &[2, 3, 4, 5], rows.collect()));
     });
     Ok(())
@@ -85,7 +99,11 @@ fn show(out: &super::output::Output, tenant: &TenantJson) {
     if tenant.suspended {
         out.line("  suspended   its tasks are refused");
     }
-    out.line(format!("  policy      {} ({})", tenant.policy, &tenant.policy_digest[..12]));
+    out.line(format!(
+        "  policy      {} ({})",
+        tenant.policy,
+        &tenant.policy_digest[..12]
+    ));
     out.line(format!(
         "  documents   {} in {} chunks, {}",
         thousands(tenant.documents),
@@ -97,6 +115,9 @@ fn show(out: &super::output::Output, tenant: &TenantJson) {
     }
     for plugin in &tenant.plugins {
         let digest = &plugin.digest[..12];
-        out.line(format!("  plugin      {} ({}, {digest})", plugin.label, plugin.kind));
+        out.line(format!(
+            "  plugin      {} ({}, {digest})",
+            plugin.label, plugin.kind
+        ));
     }
 }

@@ -69,7 +69,10 @@ impl Filter {
     /// Reads and checks `json`. The error says what is wrong and where in the filter.
     pub fn parse(json: &str) -> Result<Self, FilterError> {
         if json.len() > MAX_FILTER_BYTES {
-            return Err(FilterError::new("", format!("is longer than {MAX_FILTER_BYTES} bytes")));
+            return Err(FilterError::new(
+                "",
+                format!("is longer than {MAX_FILTER_BYTES} bytes"),
+            ));
         }
         let value = serde_json::from_str(json)
             .map_err(|e| FilterError::new("", format!("is not JSON: {e}")))?;
@@ -81,7 +84,9 @@ impl Filter {
     /// The filter that holds where both do. May be one level deeper than what `parse` accepts.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { root: Condition::All(vec![self.root, other.root]) }
+        Self {
+            root: Condition::All(vec![self.root, other.root]),
+        }
     }
 
     /// What must hold.
@@ -91,7 +96,11 @@ impl Filter {
 
     /// Whether the document with this id, title and metadata is chosen.
     pub fn matches(&self, document: &str, title: &str, metadata: &Metadata) -> bool {
-        self.root.holds(&Subject { document, title, metadata })
+        self.root.holds(&Subject {
+            document,
+            title,
+            metadata,
+        })
     }
 
     /// The metadata fields that the filter looks at; no other field can change what it says.
@@ -223,7 +232,9 @@ fn compare(a: &Number, b: &Number) -> Ordering {
 }
 
 fn integer(n: &Number) -> Option<i128> {
-    n.as_i64().map(i128::from).or_else(|| n.as_u64().map(i128::from))
+    n.as_i64()
+        .map(i128::from)
+        .or_else(|| n.as_u64().map(i128::from))
 }
 
 /// JSON's numbers are finite.
@@ -283,7 +294,11 @@ impl Parser {
         match key {
             "and" => Ok(Condition::All(self.list(value, at, depth)?)),
             "or" => Ok(Condition::Any(self.list(value, at, depth)?)),
-            "not" => Ok(Condition::Not(Box::new(self.object(value, at, depth + 1)?))),
+            "not" => Ok(Condition::Not(Box::new(self.object(
+                value,
+                at,
+                depth + 1,
+            )?))),
             field => self.field(field, value, at),
         }
     }
@@ -299,16 +314,22 @@ impl Parser {
         };
         let place = |(i, item)| (format!("{at}[{i}]"), item);
         let items = items.iter().enumerate().map(place);
-        items.map(|(at, item)| self.object(item, &at, depth + 1)).collect()
+        items
+            .map(|(at, item)| self.object(item, &at, depth + 1))
+            .collect()
     }
 
     fn field(&mut self, field: &str, value: &Value, at: &str) -> Result<Condition, FilterError> {
         match value {
             Value::Object(operators) => self.operators(field, operators, at),
-            Value::Array(_) => {
-                Err(FilterError::new(at, "is a list: write {\"in\": [..]} to match one of it"))
-            }
-            scalar => Ok(Condition::In { field: field.to_owned(), values: vec![scalar.clone()] }),
+            Value::Array(_) => Err(FilterError::new(
+                at,
+                "is a list: write {\"in\": [..]} to match one of it",
+            )),
+            scalar => Ok(Condition::In {
+                field: field.to_owned(),
+                values: vec![scalar.clone()],
+            }),
         }
     }
 
@@ -350,7 +371,10 @@ impl Parser {
                 return Err(FilterError::new(&format!("{at}[{i}]"), what));
             }
         }
-        Ok(Condition::In { field: field.to_owned(), values: items.clone() })
+        Ok(Condition::In {
+            field: field.to_owned(),
+            values: items.clone(),
+        })
     }
 }
 
@@ -381,16 +405,25 @@ fn range(
     };
     match (inner(&low), inner(&high)) {
         (None, None) => Ok(None),
-        (Some(a), Some(b)) if a != b => {
-            Err(FilterError::new(at, "has a number on one side and text on the other"))
-        }
-        _ => Ok(Some(Condition::Range { field: field.to_owned(), low, high })),
+        (Some(a), Some(b)) if a != b => Err(FilterError::new(
+            at,
+            "has a number on one side and text on the other",
+        )),
+        _ => Ok(Some(Condition::Range {
+            field: field.to_owned(),
+            low,
+            high,
+        })),
     }
 }
 
 fn join(at: &str, key: &str) -> String {
     let key = shorten(key, 80);
-    if at.is_empty() { key } else { format!("{}.{key}", tail(at)) }
+    if at.is_empty() {
+        key
+    } else {
+        format!("{}.{key}", tail(at))
+    }
 }
 
 /// Keeps places short, however deep and long the keys are.
@@ -412,12 +445,19 @@ pub struct FilterError {
 }
 
 fn place(at: &str) -> String {
-    if at.is_empty() { String::new() } else { format!(" at '{at}'") }
+    if at.is_empty() {
+        String::new()
+    } else {
+        format!(" at '{at}'")
+    }
 }
 
 impl FilterError {
     fn new(at: &str, what: impl Into<String>) -> Self {
-        Self { at: at.to_owned(), what: what.into() }
+        Self {
+            at: at.to_owned(),
+            what: what.into(),
+        }
     }
 }
 
@@ -430,6 +470,8 @@ impl Explain for FilterError {
     }
     fn hint(&self) -> Option<String> {
         let example = r#"{"lang": "en", "year": {"gte": 2020}}"#;
-        Some(format!("A filter looks like {example}; combine with and, or, not."))
+        Some(format!(
+            "A filter looks like {example}; combine with and, or, not."
+        ))
     }
 }

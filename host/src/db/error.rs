@@ -64,7 +64,9 @@ pub enum DbError {
 impl From<SqlError> for DbError {
     fn from(error: SqlError) -> Self {
         use rusqlite::ErrorCode as Code;
-        let SqlError::SqliteFailure(cause, _) = &error else { return Self::Statement(error) };
+        let SqlError::SqliteFailure(cause, _) = &error else {
+            return Self::Statement(error);
+        };
         match cause.code {
             // The shared-memory index cannot grow: a full disk reports itself so.
             _ if cause.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Self::Full(error),
@@ -107,10 +109,14 @@ impl Explain for DbError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Full(_) => "Free some space and try again; nothing that was acknowledged is lost.",
+            Self::Full(_) => {
+                "Free some space and try again; nothing that was acknowledged is lost."
+            }
             Self::Corrupt(_) => "Run 'stockade doctor', then restore this file from a backup.",
             Self::Busy(_) => "Stop the other process that uses this data folder.",
-            Self::File(_) | Self::Folder(_) => "Check the disk and the permissions of the data folder.",
+            Self::File(_) | Self::Folder(_) => {
+                "Check the disk and the permissions of the data folder."
+            }
             Self::Foreign { .. } => "Move the file away; stockade makes a new one.",
             Self::Newer { .. } => "Use the newer stockade, or restore a backup made by this one.",
             Self::Log { .. } => "Put the data folder on a local file system.",

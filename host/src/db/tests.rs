@@ -15,7 +15,9 @@ fn kind(migrations: &'static [&'static str]) -> Kind {
 
 fn count(db: &Database) -> i64 {
     let reader = db.read(&Interrupt::never()).unwrap();
-    reader.query_row("SELECT count(*) FROM t", [], |r| r.get(0)).unwrap()
+    reader
+        .query_row("SELECT count(*) FROM t", [], |r| r.get(0))
+        .unwrap()
 }
 
 fn insert(db: &Database, bytes: u32) -> Result<(), DbError> {
@@ -35,7 +37,17 @@ fn schemas_migrate_forward_and_newer_ones_are_refused() {
         assert_eq!(count(&Database::open(&path, &two).unwrap()), 1);
     }
     let newer = Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap_err();
-    assert!(matches!(newer, DbError::Newer { found: 2, known: 1, .. }), "{newer}");
+    assert!(
+        matches!(
+            newer,
+            DbError::Newer {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{newer}"
+    );
 }
 
 #[test]
@@ -45,7 +57,10 @@ fn a_failed_migration_leaves_the_old_schema() {
     drop(Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap());
     let broken = kind(&["CREATE TABLE t(x)", "INSERT INTO t VALUES (1); nonsense"]);
     assert!(Database::open(&path, &broken).is_err());
-    assert_eq!(count(&Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap()), 0);
+    assert_eq!(
+        count(&Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap()),
+        0
+    );
 }
 
 #[test]
@@ -53,11 +68,26 @@ fn files_that_are_not_ours_are_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let ours = kind(&["CREATE TABLE t(x)"]);
-    drop(Database::open(&path, &Kind { application_id: 7, ..ours }).unwrap());
-    assert!(matches!(Database::open(&path, &ours), Err(DbError::Foreign { .. })));
+    drop(
+        Database::open(
+            &path,
+            &Kind {
+                application_id: 7,
+                ..ours
+            },
+        )
+        .unwrap(),
+    );
+    assert!(matches!(
+        Database::open(&path, &ours),
+        Err(DbError::Foreign { .. })
+    ));
     let junk = folder.path().join("b.db");
     std::fs::write(&junk, "x".repeat(5_000)).unwrap();
-    assert!(matches!(Database::open(&junk, &ours), Err(DbError::Corrupt(_))));
+    assert!(matches!(
+        Database::open(&junk, &ours),
+        Err(DbError::Corrupt(_))
+    ));
     assert_eq!(std::fs::read(&junk).unwrap().len(), 5_000);
 }
 
@@ -97,13 +127,20 @@ fn a_read_sees_one_state_and_can_be_interrupted() {
     let folder = tempfile::tempdir().unwrap();
     let db = Database::open(&folder.path().join("a.db"), &kind(&["CREATE TABLE t(x)"])).unwrap();
     let reader = db.read(&Interrupt::never()).unwrap();
-    let rows = || reader.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0)).unwrap();
+    let rows = || {
+        reader
+            .query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0))
+            .unwrap()
+    };
     assert_eq!(rows(), 0);
     insert(&db, 1).unwrap();
     assert_eq!((rows(), count(&db)), (0, 1));
-    let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+    let endless =
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
     let reader = db.read(&Interrupt::new(|| true)).unwrap();
-    let error = reader.query_row(endless, [], |r| r.get::<_, i64>(0)).unwrap_err();
+    let error = reader
+        .query_row(endless, [], |r| r.get::<_, i64>(0))
+        .unwrap_err();
     assert!(matches!(DbError::from(error), DbError::Interrupted));
     drop(reader);
     assert_eq!(count(&db), 1);
@@ -121,5 +158,8 @@ fn a_backup_is_one_state_and_opens_as_its_kind() {
     let copied = Database::open(&copy, &ours).unwrap();
     assert_eq!(count(&copied), 20);
     assert!(copied.quick_check(&Interrupt::never()).unwrap().is_empty());
-    assert!(db.backup(&copy, &Interrupt::never()).is_err(), "does not overwrite");
+    assert!(
+        db.backup(&copy, &Interrupt::never()).is_err(),
+        "does not overwrite"
+    );
 }

@@ -28,7 +28,15 @@ impl Item {
         cancel: CancellationToken,
     ) -> (Self, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
-        (Self { call, tokens, reply, cancel }, answer)
+        (
+            Self {
+                call,
+                tokens,
+                reply,
+                cancel,
+            },
+            answer,
+        )
     }
 
     /// Which call it belongs to.
@@ -62,7 +70,9 @@ impl Item {
 pub(super) fn pick(window: &mut Vec<Item>, budget: usize) -> Vec<Item> {
     let mut by_length: Vec<usize> = (0..window.len()).collect();
     by_length.sort_by_key(|&i| window[i].cost());
-    let Some(oldest) = by_length.iter().position(|&i| i == 0) else { return vec![] };
+    let Some(oldest) = by_length.iter().position(|&i| i == 0) else {
+        return vec![];
+    };
     let lengths: Vec<usize> = by_length.iter().map(|&i| window[i].cost()).collect();
     let (from, to) = widen(&lengths, oldest, budget);
     let mut chosen = vec![false; window.len()];
@@ -70,7 +80,9 @@ pub(super) fn pick(window: &mut Vec<Item>, budget: usize) -> Vec<Item> {
         chosen[i] = true;
     }
     let mut chosen = chosen.into_iter();
-    window.extract_if(.., |_| chosen.next().unwrap_or(false)).collect()
+    window
+        .extract_if(.., |_| chosen.next().unwrap_or(false))
+        .collect()
 }
 
 /// The longest stretch `[from, to)` of ascending `lengths` around `start` that fits the budget, growing to
@@ -80,8 +92,12 @@ fn widen(lengths: &[usize], start: usize, budget: usize) -> (usize, usize) {
     loop {
         let fits = |count: usize, longest: usize| count * longest <= budget;
         let count = to - from + 1;
-        let shorter = (from > 0 && fits(count, lengths[to - 1])).then(|| lengths[start] - lengths[from - 1]);
-        let longer = lengths.get(to).filter(|&&l| fits(count, l)).map(|l| l - lengths[start]);
+        let shorter =
+            (from > 0 && fits(count, lengths[to - 1])).then(|| lengths[start] - lengths[from - 1]);
+        let longer = lengths
+            .get(to)
+            .filter(|&&l| fits(count, l))
+            .map(|l| l - lengths[start]);
         match (shorter, longer) {
             (None, None) => return (from, to),
             (Some(s), Some(l)) if l < s => to += 1,

@@ -47,7 +47,9 @@ pub(super) struct Characters {
 impl Characters {
     /// An empty table for this normaliser.
     pub(super) fn new(normalizer: BertNormalizer) -> Self {
-        let blocks = (0..=char::MAX as usize / BLOCK).map(|_| OnceLock::new()).collect();
+        let blocks = (0..=char::MAX as usize / BLOCK)
+            .map(|_| OnceLock::new())
+            .collect();
         Self { normalizer, blocks }
     }
 
@@ -59,7 +61,10 @@ impl Characters {
     }
 
     fn fill(&self, number: usize) -> Block {
-        let mut block = Block { units: Vec::with_capacity(BLOCK), starts: [0; BLOCK + 1] };
+        let mut block = Block {
+            units: Vec::with_capacity(BLOCK),
+            starts: [0; BLOCK + 1],
+        };
         for place in 0..BLOCK {
             if let Some(character) = char::from_u32((number * BLOCK + place) as u32) {
                 self.ask(character, &mut block.units);
@@ -79,10 +84,16 @@ impl Characters {
         }
         let normal: Vec<char> = text.get().chars().collect();
         if let [' ', ideograph, ' '] = normal[..] {
-            units.push(Unit { character: ideograph, kind: Kind::Alone });
+            units.push(Unit {
+                character: ideograph,
+                kind: Kind::Alone,
+            });
             return;
         }
-        units.extend(normal.into_iter().map(|character| Unit { character, kind: kind(character) }));
+        units.extend(normal.into_iter().map(|character| Unit {
+            character,
+            kind: kind(character),
+        }));
     }
 }
 
@@ -90,7 +101,10 @@ impl Characters {
 fn kind(character: char) -> Kind {
     let mut text = PreTokenizedString::from(format!("a{character}a"));
     let split = BertPreTokenizer.pre_tokenize(&mut text);
-    match text.get_splits(OffsetReferential::Original, OffsetType::Byte).len() {
+    match text
+        .get_splits(OffsetReferential::Original, OffsetType::Byte)
+        .len()
+    {
         3 if split.is_ok() => Kind::Alone,
         2 if split.is_ok() => Kind::Space,
         _ => Kind::Word,

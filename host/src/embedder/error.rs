@@ -57,7 +57,10 @@ pub enum ModelError {
 
 impl ModelError {
     pub(super) fn file(path: &Path, source: std::io::Error) -> Self {
-        Self::File { path: path.to_owned(), source }
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod source;
 use super::error::ModelError;
 use super::manifest::{self, Manifest, ModelInfo};
 use super::tokens::MAX_TOKENS;
+pub(super) use graph::Placed;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -35,16 +36,32 @@ pub fn import(dir: &Path) -> Result<Imported, ModelError> {
     let source = dir.join(manifest::WEIGHTS);
     let weights_blake3 = manifest::hash_file(&source)?;
     if let Some(model) = up_to_date(dir, &weights_blake3) {
-        return Ok(Imported { model, written: false });
+        return Ok(Imported {
+            model,
+            written: false,
+        });
     }
     let shape = source::shape(dir, MAX_TOKENS)?;
     super::tokens::Tokenizer::load(&dir.join(manifest::TOKENIZER))?;
     write_graph(dir, &source, &shape)?;
     let manifest = Manifest::describe(dir, weights_blake3, shape.hidden, shape.layers)?;
-    let text = serde_json::to_vec_pretty(&manifest)
-        .map_err(|e| ModelError::file(dir, e.into()))?;
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|e| ModelError::file(dir, e.into()))?;
     replace(dir, manifest::MANIFEST, |file| file.write_all(&text))?;
-    Ok(Imported { model: manifest.info(dir), written: true })
+    Ok(Imported {
+        model: manifest.info(dir),
+        written: true,
+    })
+}
+
+/// Checks that `dir` holds a whole imported model, reading every file (about 50 ms): which one.
+pub fn check(dir: &Path) -> Result<ModelInfo, ModelError> {
+    Ok(Manifest::check(dir)?.info(dir))
+}
+
+/// Where in the data file each weight of the graph is, in the file's order.
+pub(super) fn weights(graph: &Path) -> Result<Vec<Placed>, ModelError> {
+    let read = || graph::placed(&std::fs::read(graph)?);
+    read().map_err(|e| ModelError::file(graph, e))
 }
 
 /// The model in `dir`, if it was imported from these weights by this version and nothing has changed since.
@@ -61,7 +78,9 @@ fn write_graph(dir: &Path, source: &Path, shape: &source::Shape) -> Result<(), M
     let writer = graph::GraphWriter::new("bert-mean-pooling", data, manifest::DATA);
     let (onnx, data) = bert::write(shape, &weights, writer)?;
     let path = dir.join(manifest::DATA);
-    let aside = data.into_inner().map_err(|e| ModelError::file(&path, e.into_error()))?;
+    let aside = data
+        .into_inner()
+        .map_err(|e| ModelError::file(&path, e.into_error()))?;
     put(aside, &path)?;
     replace(dir, manifest::GRAPH, |file| file.write_all(&onnx))
 }
@@ -82,10 +101,13 @@ fn replace(
 fn put(aside: NamedTempFile, path: &Path) -> Result<(), ModelError> {
     use std::os::unix::fs::PermissionsExt;
     let put = || -> std::io::Result<()> {
-        aside.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        aside
+            .as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
         aside.as_file().sync_all()?;
         aside.persist(path)?;
-        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        path.parent()
+            .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     };
     put().map_err(|e| ModelError::file(path, e))
 }

@@ -145,7 +145,14 @@ struct Call {
 impl Class {
     fn new(window_max: usize, max: usize) -> Self {
         let (lines, turns, window) = (HashMap::new(), VecDeque::new(), vec![]);
-        Self { lines, turns, window, window_max, tokens: 0, max }
+        Self {
+            lines,
+            turns,
+            window,
+            window_max,
+            tokens: 0,
+            max,
+        }
     }
 
     /// A tenant may use as much as is still free, and a quarter at most: however many flood the queue,
@@ -161,7 +168,9 @@ impl Class {
             if !self.has_room(&lane.tenant, cost) {
                 return;
             }
-            let Some(item) = items.pop_front() else { return };
+            let Some(item) = items.pop_front() else {
+                return;
+            };
             self.tokens += cost;
             self.line(lane).push(call, item);
         }
@@ -171,7 +180,12 @@ impl Class {
         let share = (lane.share as usize).clamp(1, 1_000);
         let line = self.lines.entry(lane.tenant.clone()).or_insert_with(|| {
             self.turns.push_back(lane.tenant.clone());
-            Line { calls: VecDeque::new(), share, credit: QUANTUM * share, tokens: 0 }
+            Line {
+                calls: VecDeque::new(),
+                share,
+                credit: QUANTUM * share,
+                tokens: 0,
+            }
         });
         line.share = share;
         line
@@ -190,7 +204,9 @@ impl Class {
     fn fill_window(&mut self) {
         let mut filled: usize = self.window.iter().map(Item::cost).sum();
         while filled < self.window_max {
-            let Some(tenant) = self.turns.front() else { return };
+            let Some(tenant) = self.turns.front() else {
+                return;
+            };
             let Some(line) = self.lines.get_mut(tenant) else {
                 self.turns.pop_front();
                 continue;
@@ -235,7 +251,10 @@ impl Line {
         self.tokens += item.cost();
         match self.calls.back_mut() {
             Some(last) if last.id == call => last.items.push_back(item),
-            _ => self.calls.push_back(Call { id: call, items: VecDeque::from([item]) }),
+            _ => self.calls.push_back(Call {
+                id: call,
+                items: VecDeque::from([item]),
+            }),
         }
     }
 

@@ -9,13 +9,62 @@ use std::time::Duration;
 
 /// Texts, their tokens and the first numbers of their vectors, by sentence-transformers in fp32.
 const GOLDEN: [(&str, u32, [f32; 8]); 7] = [
-    ("", 2, [-0.1188384, 0.0482986, -0.0025481, -0.0110112, 0.0519507, 0.0102918, 0.1154333, 0.0007008]),
-    ("\0", 2, [-0.1188384, 0.0482986, -0.0025481, -0.0110112, 0.0519507, 0.0102918, 0.1154333, 0.0007008]),
-    ("naïve café", 4, [0.0084002, -0.0126559, -0.0249083, 0.0239164, 0.0254555, 0.0199945, 0.0748832, -0.0959399]),
-    ("你好，世界", 7, [-0.0349801, 0.1387322, 0.0333733, -0.0127486, 0.0340585, 0.0105028, 0.0489358, -0.0088182]),
-    ("😀🚀 emoji", 6, [-0.0376843, 0.033531, 0.0785099, -0.0031653, 0.0037341, -0.0991495, 0.117918, -0.0088674]),
-    ("UPPER lower MiXeD", 5, [0.0127343, -0.0136907, 0.0744628, 0.0093166, -0.0382666, -0.0615184, -0.0099413, 0.0971204]),
-    ("Jeffrey", 3, [-0.0105863, -0.0183996, 0.0408207, -0.0244779, -0.0399002, -0.0219494, 0.0778296, 0.0021694]),
+    (
+        "",
+        2,
+        [
+            -0.1188384, 0.0482986, -0.0025481, -0.0110112, 0.0519507, 0.0102918, 0.1154333,
+            0.0007008,
+        ],
+    ),
+    (
+        "\0",
+        2,
+        [
+            -0.1188384, 0.0482986, -0.0025481, -0.0110112, 0.0519507, 0.0102918, 0.1154333,
+            0.0007008,
+        ],
+    ),
+    (
+        "naïve café",
+        4,
+        [
+            0.0084002, -0.0126559, -0.0249083, 0.0239164, 0.0254555, 0.0199945, 0.0748832,
+            -0.0959399,
+        ],
+    ),
+    (
+        "你好，世界",
+        7,
+        [
+            -0.0349801, 0.1387322, 0.0333733, -0.0127486, 0.0340585, 0.0105028, 0.0489358,
+            -0.0088182,
+        ],
+    ),
+    (
+        "😀🚀 emoji",
+        6,
+        [
+            -0.0376843, 0.033531, 0.0785099, -0.0031653, 0.0037341, -0.0991495, 0.117918,
+            -0.0088674,
+        ],
+    ),
+    (
+        "UPPER lower MiXeD",
+        5,
+        [
+            0.0127343, -0.0136907, 0.0744628, 0.0093166, -0.0382666, -0.0615184, -0.0099413,
+            0.0971204,
+        ],
+    ),
+    (
+        "Jeffrey",
+        3,
+        [
+            -0.0105863, -0.0183996, 0.0408207, -0.0244779, -0.0399002, -0.0219494, 0.0778296,
+            0.0021694,
+        ],
+    ),
 ];
 
 static REAL: LazyLock<Embedder> = LazyLock::new(|| {
@@ -26,7 +75,12 @@ static REAL: LazyLock<Embedder> = LazyLock::new(|| {
 
 fn lane(priority: Priority) -> Lane {
     let tenant = TenantId::new("acme").unwrap();
-    Lane { tenant, share: 1, priority, cancel: CancellationToken::new() }
+    Lane {
+        tenant,
+        share: 1,
+        priority,
+        cancel: CancellationToken::new(),
+    }
 }
 
 async fn vectors(texts: &[&str]) -> Vec<Embedding> {
@@ -36,7 +90,10 @@ async fn vectors(texts: &[&str]) -> Vec<Embedding> {
 }
 
 fn difference(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
 }
 
 #[tokio::test]
@@ -44,18 +101,31 @@ async fn vectors_are_those_of_sentence_transformers() {
     let texts = GOLDEN.map(|g| g.0);
     for ((text, tokens, expected), vector) in GOLDEN.iter().zip(vectors(&texts).await) {
         assert_eq!(REAL.tokenize(text).full(), *tokens, "{text}");
-        assert!(difference(&vector.values()[..8], expected) <= 1e-5, "{text}");
+        assert!(
+            difference(&vector.values()[..8], expected) <= 1e-5,
+            "{text}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_text_has_the_same_vector_alone_and_among_others() {
     let long = "a longer text with many words, so that the others are padded ".repeat(8);
-    let texts = ["", "short", "two words", "été", "some more words than before", &long];
+    let texts = [
+        "",
+        "short",
+        "two words",
+        "été",
+        "some more words than before",
+        &long,
+    ];
     let together = vectors(&texts).await;
     for (text, among_others) in texts.iter().zip(together) {
         let alone = &vectors(&[text]).await[0];
-        assert!(difference(alone.values(), among_others.values()) <= 1e-6, "{text}");
+        assert!(
+            difference(alone.values(), among_others.values()) <= 1e-6,
+            "{text}"
+        );
     }
 }
 
@@ -70,7 +140,10 @@ async fn only_the_first_256_tokens_count() {
 #[test]
 fn a_model_that_was_not_imported_is_refused_with_a_hint() {
     let dir = tempfile::tempdir().unwrap();
-    let config = Config { model_dir: dir.path().to_owned(), ..Config::default() };
+    let config = Config {
+        model_dir: dir.path().to_owned(),
+        ..Config::default()
+    };
     let error = Embedder::start(&config).err().unwrap();
     let hint = crate::error::Explain::hint(&error).unwrap();
     assert!(hint.contains("cargo xtask setup"), "{hint}");
@@ -104,7 +177,12 @@ where
     let config = Config::default();
     let tokenizer = Tokenizer::load(&config.model_dir.join(manifest::TOKENIZER)).unwrap();
     let (name, digest) = (String::new(), String::new());
-    let info = ModelInfo { name, digest, dimensions: DIMENSIONS, max_tokens: MAX_TOKENS };
+    let info = ModelInfo {
+        name,
+        digest,
+        dimensions: DIMENSIONS,
+        max_tokens: MAX_TOKENS,
+    };
     let models: Vec<Box<dyn Model>> = vec![Box::new(Fake(model))];
     Embedder::with_models(models, tokenizer, info, Queue::new(256, queue)).unwrap()
 }
@@ -125,7 +203,10 @@ fn hates_seven(texts: &[&[u32]], how: impl Fn()) -> Result<Vec<Vec<f32>>, String
 #[tokio::test]
 async fn a_text_that_the_model_fails_on_fails_alone() {
     let embedder = with_model(|texts| hates_seven(texts, || ()), 1_000_000);
-    let answers = embedder.embed(&lane(Priority::Bulk), texts(&[6, 7, 8])).await.unwrap();
+    let answers = embedder
+        .embed(&lane(Priority::Bulk), texts(&[6, 7, 8]))
+        .await
+        .unwrap();
     assert_eq!(answers[1], Err(EmbedError::Model("seven".to_owned())));
     assert!(answers[0].is_ok() && answers[2].is_ok());
     assert_eq!(embedder.stats().errors, 1);
@@ -135,7 +216,10 @@ async fn a_text_that_the_model_fails_on_fails_alone() {
 async fn a_panic_fails_its_text_and_the_worker_goes_on() {
     let embedder = with_model(|texts| hates_seven(texts, || panic!("seven")), 1_000_000);
     for _ in 0..2 {
-        let answers = embedder.embed(&lane(Priority::Bulk), texts(&[6, 7])).await.unwrap();
+        let answers = embedder
+            .embed(&lane(Priority::Bulk), texts(&[6, 7]))
+            .await
+            .unwrap();
         assert_eq!(answers[1], Err(EmbedError::Model("it panicked".to_owned())));
         assert!(answers[0].is_ok());
     }
@@ -149,24 +233,44 @@ async fn an_unusable_vector_is_its_texts_error() {
         5 => vec![1.0],
         _ => vector_of(text),
     };
-    let embedder = with_model(move |texts| Ok(texts.iter().map(|t| numbers(t)).collect()), 1_000_000);
-    let answers = embedder.embed(&lane(Priority::Bulk), texts(&[3, 4, 5, 6])).await.unwrap();
-    assert!(answers[..3].iter().all(|a| matches!(a, Err(EmbedError::Vector(_)))));
+    let embedder = with_model(
+        move |texts| Ok(texts.iter().map(|t| numbers(t)).collect()),
+        1_000_000,
+    );
+    let answers = embedder
+        .embed(&lane(Priority::Bulk), texts(&[3, 4, 5, 6]))
+        .await
+        .unwrap();
+    assert!(
+        answers[..3]
+            .iter()
+            .all(|a| matches!(a, Err(EmbedError::Vector(_))))
+    );
     assert!(answers[3].is_ok());
 }
 
 #[tokio::test]
 async fn a_missing_vector_is_not_taken_from_a_neighbour() {
     let embedder = with_model(|texts| Ok(vectors_of(&texts[1..])), 1_000_000);
-    let answers = embedder.embed(&lane(Priority::Bulk), texts(&[3, 4])).await.unwrap();
-    assert!(answers.iter().all(|a| matches!(a, Err(EmbedError::Model(_)))));
+    let answers = embedder
+        .embed(&lane(Priority::Bulk), texts(&[3, 4]))
+        .await
+        .unwrap();
+    assert!(
+        answers
+            .iter()
+            .all(|a| matches!(a, Err(EmbedError::Model(_))))
+    );
 }
 
 #[tokio::test]
 async fn answers_come_in_the_order_of_the_texts() {
     let embedder = with_model(|texts| Ok(vectors_of(texts)), 10_000);
     let lengths: Vec<usize> = (0..2_000).map(|i| 2 + (i * 37) % 255).collect();
-    let answers = embedder.embed(&lane(Priority::Bulk), texts(&lengths)).await.unwrap();
+    let answers = embedder
+        .embed(&lane(Priority::Bulk), texts(&lengths))
+        .await
+        .unwrap();
     for (length, answer) in lengths.iter().zip(answers) {
         assert_eq!(answer.unwrap().values()[*length], 1.0);
     }
@@ -246,7 +350,9 @@ async fn closing_fails_what_waits_and_every_later_call() {
     embedder.close();
     drop(go);
     assert_eq!(call.await.unwrap(), Err(EmbedError::Ended));
-    let late = embedder.embed(&lane(Priority::Interactive), texts(&[3])).await;
+    let late = embedder
+        .embed(&lane(Priority::Interactive), texts(&[3]))
+        .await;
     assert_eq!(late, Err(EmbedError::Ended));
 }
 
@@ -256,7 +362,41 @@ async fn dropping_the_last_handle_ends_the_workers() {
     let shared = Arc::downgrade(&embedder.inner.shared);
     let clone = embedder.clone();
     drop(embedder);
-    assert!(clone.embed(&lane(Priority::Bulk), texts(&[3])).await.is_ok());
+    assert!(
+        clone
+            .embed(&lane(Priority::Bulk), texts(&[3]))
+            .await
+            .is_ok()
+    );
     drop(clone);
     assert_eq!(shared.strong_count(), 0);
+}
+
+#[test]
+fn damaged_weights_are_refused_by_file_and_hash() {
+    let from = Config::default().model_dir;
+    onnx::import(&from).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for name in [manifest::MANIFEST, manifest::GRAPH, manifest::TOKENIZER] {
+        std::fs::copy(from.join(name), dir.path().join(name)).unwrap();
+    }
+    let mut weights = std::fs::read(from.join(manifest::DATA)).unwrap();
+    weights[40_000_000] ^= 1;
+    std::fs::write(dir.path().join(manifest::DATA), weights).unwrap();
+    let config = Config {
+        model_dir: dir.path().to_owned(),
+        ..Config::default()
+    };
+    let error = Embedder::start(&config).err().unwrap();
+    let EmbedderError::Model(ModelError::Unexpected {
+        path,
+        expected,
+        found,
+        ..
+    }) = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(path, dir.path().join(manifest::DATA));
+    assert_ne!(expected, found);
 }

@@ -46,7 +46,10 @@ impl Tokens {
 
     #[cfg(test)]
     pub(super) fn fake(length: usize) -> Self {
-        Self { ids: vec![1; length], full: length as u32 }
+        Self {
+            ids: vec![1; length],
+            full: length as u32,
+        }
     }
 }
 
@@ -65,12 +68,15 @@ impl Tokenizer {
     /// refused, saying what was found.
     pub(super) fn load(path: &Path) -> Result<Self, ModelError> {
         let bytes = std::fs::read(path).map_err(|e| ModelError::file(path, e))?;
-        let refuse = |what: String| ModelError::Tokenizer { path: path.to_owned(), what };
+        let refuse = |what: String| ModelError::Tokenizer {
+            path: path.to_owned(),
+            what,
+        };
         let source = tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| refuse(e.to_string()))?;
-        Self::new(source).map_err(refuse)
+        Self::new(&source).map_err(refuse)
     }
 
-    fn new(source: tokenizers::Tokenizer) -> Result<Self, String> {
+    fn new(source: &tokenizers::Tokenizer) -> Result<Self, String> {
         let Some(NormalizerWrapper::BertNormalizer(normalizer)) = source.get_normalizer() else {
             return Err("another normaliser".to_owned());
         };
@@ -88,21 +94,31 @@ impl Tokenizer {
             id(&model.unk_token)?,
             model.max_input_chars_per_word,
         );
-        let literals = literals(&source)?;
+        let literals = literals(source)?;
         let characters = Characters::new(*normalizer);
-        Ok(Self { characters, vocabulary, literals, begin, end })
+        Ok(Self {
+            characters,
+            vocabulary,
+            literals,
+            begin,
+            end,
+        })
     }
 
     /// The tokens of `text`. Never fails; takes about 0.1 s a megabyte, whatever the text.
     pub(super) fn tokenize(&self, text: &str) -> Tokens {
         let mut ids = vec![self.begin];
         let mut full = 2_u32;
-        self.walk(text, |id, _| {
-            full = full.saturating_add(1);
-            if ids.len() < MAX_TOKENS - 1 {
-                ids.push(id);
-            }
-        }, || true);
+        self.walk(
+            text,
+            |id, _| {
+                full = full.saturating_add(1);
+                if ids.len() < MAX_TOKENS - 1 {
+                    ids.push(id);
+                }
+            },
+            || true,
+        );
         ids.push(self.end);
         Tokens { ids, full }
     }
@@ -110,7 +126,8 @@ impl Tokenizer {
     /// Where each token of `text` ends, or nothing if `go_on` said no.
     pub(super) fn ends(&self, text: &str, go_on: impl FnMut() -> bool) -> Option<Vec<u32>> {
         let mut ends = Vec::with_capacity(text.len() / 5);
-        self.walk(text, |_, end| ends.push(end), go_on).then_some(ends)
+        self.walk(text, |_, end| ends.push(end), go_on)
+            .then_some(ends)
     }
 
     /// Calls `token` with each token's id and end; false if `go_on`, asked now and then, said no.
@@ -155,7 +172,9 @@ impl Tokenizer {
         if first != '[' {
             return None;
         }
-        self.literals.iter().find(|(literal, _)| rest.starts_with(literal.as_str()))
+        self.literals
+            .iter()
+            .find(|(literal, _)| rest.starts_with(literal.as_str()))
     }
 }
 
@@ -165,7 +184,10 @@ fn literals(source: &tokenizers::Tokenizer) -> Result<Vec<(String, u32)>, String
     for (id, token) in source.get_added_tokens_decoder() {
         let plain = !(token.single_word || token.lstrip || token.rstrip || token.normalized);
         if !plain || !token.content.starts_with('[') {
-            return Err(format!("an added token '{}' that it cannot match", token.content));
+            return Err(format!(
+                "an added token '{}' that it cannot match",
+                token.content
+            ));
         }
         literals.push((token.content, id));
     }
@@ -192,7 +214,15 @@ struct Words<'a, F> {
 impl<'a, F: FnMut(u32, u32)> Words<'a, F> {
     fn new(vocabulary: &'a Vocabulary, token: F) -> Self {
         let (word, ends, pieces) = (vec![], vec![], vec![]);
-        Self { vocabulary, token, word, ends, end: 0, closed: false, pieces }
+        Self {
+            vocabulary,
+            token,
+            word,
+            ends,
+            end: 0,
+            closed: false,
+            pieces,
+        }
     }
 
     fn push(&mut self, character: char, kind: Kind, end: u32) {
@@ -230,7 +260,14 @@ impl<'a, F: FnMut(u32, u32)> Words<'a, F> {
         self.vocabulary.cut(&self.word, &mut self.pieces);
         for &(id, length) in &self.pieces {
             let whole = length == self.word.len();
-            (self.token)(id, if whole { self.end } else { self.ends[length - 1] });
+            (self.token)(
+                id,
+                if whole {
+                    self.end
+                } else {
+                    self.ends[length - 1]
+                },
+            );
         }
         self.word.clear();
         self.ends.clear();

@@ -31,7 +31,12 @@ impl Vocabulary {
         word_max: usize,
     ) -> Self {
         let empty = HashMap::new();
-        let mut tree = Self { children: empty, pieces: vec![NONE, NONE], unknown, word_max };
+        let mut tree = Self {
+            children: empty,
+            pieces: vec![NONE, NONE],
+            unknown,
+            word_max,
+        };
         for (piece, id) in pieces {
             match piece.strip_prefix(prefix) {
                 Some(rest) if !rest.is_empty() => tree.insert(NEXT, rest, id),
@@ -60,7 +65,9 @@ impl Vocabulary {
         let mut start = 0;
         while start < word.len() && word.len() <= self.word_max {
             let root = if start == 0 { FIRST } else { NEXT };
-            let Some((id, length)) = self.longest(root, &word[start..]) else { break };
+            let Some((id, length)) = self.longest(root, &word[start..]) else {
+                break;
+            };
             start += length;
             pieces.push((id, start));
         }

@@ -75,7 +75,10 @@ impl Shared {
             state: Mutex::new(State { queue, open: true }),
             work: Condvar::new(),
             room: Notify::new(),
-            counters: Counters { busy_ns, ..Counters::default() },
+            counters: Counters {
+                busy_ns,
+                ..Counters::default()
+            },
         }
     }
 
@@ -100,7 +103,10 @@ impl Shared {
                 self.room.notify_waiters();
                 return Some(batch);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         None
     }
@@ -129,7 +135,11 @@ impl Shared {
             errors: read(&counters.errors),
             tokens: read(&counters.tokens),
             padding: read(&counters.padding),
-            busy: counters.busy_ns.iter().map(|ns| Duration::from_nanos(read(ns))).collect(),
+            busy: counters
+                .busy_ns
+                .iter()
+                .map(|ns| Duration::from_nanos(read(ns)))
+                .collect(),
         }
     }
 
@@ -199,7 +209,11 @@ fn attempt(model: &mut dyn Model, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, Str
     let outcome = catch_unwind(AssertUnwindSafe(|| model.embed(texts)));
     let vectors = outcome.unwrap_or_else(|_| Err("it panicked".to_owned()))?;
     if vectors.len() != texts.len() {
-        return Err(format!("{} vectors for {} texts", vectors.len(), texts.len()));
+        return Err(format!(
+            "{} vectors for {} texts",
+            vectors.len(),
+            texts.len()
+        ));
     }
     Ok(vectors)
 }

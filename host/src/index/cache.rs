@@ -34,7 +34,10 @@ struct Entry {
 impl MatrixCache {
     /// A cache of at most `budget` bytes.
     pub fn new(budget: usize) -> Arc<Self> {
-        Arc::new(Self { budget, kept: Mutex::default() })
+        Arc::new(Self {
+            budget,
+            kept: Mutex::default(),
+        })
     }
 
     /// The most bytes it keeps.
@@ -73,7 +76,14 @@ impl MatrixCache {
             kept.evict(key, self.budget - bytes);
             let used = kept.tick();
             kept.bytes += bytes;
-            kept.entries.insert(key, Entry { rows: Arc::clone(rows), bytes, used });
+            kept.entries.insert(
+                key,
+                Entry {
+                    rows: Arc::clone(rows),
+                    bytes,
+                    used,
+                },
+            );
         }
     }
 
@@ -100,7 +110,9 @@ impl Kept {
         let own = self.entries.get(&key).map_or(0, |e| e.bytes);
         while self.bytes - own > target {
             let others = self.entries.iter().filter(|(k, _)| **k != key);
-            let Some((&oldest, _)) = others.min_by_key(|(_, e)| e.used) else { return };
+            let Some((&oldest, _)) = others.min_by_key(|(_, e)| e.used) else {
+                return;
+            };
             self.remove(oldest);
         }
     }

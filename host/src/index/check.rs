@@ -63,11 +63,27 @@ impl Index {
         }
         let state = State::read(&reader)?;
         for (what, stated, sql) in [
-            ("documents", state.documents, "SELECT count(*) FROM documents"),
-            ("embedded documents", state.documents, "SELECT coalesce(sum(documents), 0) FROM models"),
+            (
+                "documents",
+                state.documents,
+                "SELECT count(*) FROM documents",
+            ),
+            (
+                "embedded documents",
+                state.documents,
+                "SELECT coalesce(sum(documents), 0) FROM models",
+            ),
             ("chunks", state.chunks, "SELECT count(*) FROM chunks"),
-            ("words", state.words, "SELECT coalesce(sum(words), 0) FROM chunks"),
-            ("indexed words", state.words, "SELECT coalesce(sum(cnt), 0) FROM terms"),
+            (
+                "words",
+                state.words,
+                "SELECT coalesce(sum(words), 0) FROM chunks",
+            ),
+            (
+                "indexed words",
+                state.words,
+                "SELECT coalesce(sum(cnt), 0) FROM terms",
+            ),
         ] {
             let count = count(&reader, sql)?;
             if count != stated {

@@ -23,7 +23,10 @@ pub fn fuse(lists: &[&[Hit]], k: usize) -> Vec<Hit> {
             *sums.entry(hit.chunk).or_default() += 1.0 / (RANK_CONSTANT + f64::from(rank));
         }
     }
-    let fused = sums.into_iter().map(|(chunk, sum)| Hit { chunk, score: sum as f32 });
+    let fused = sums.into_iter().map(|(chunk, sum)| Hit {
+        chunk,
+        score: sum as f32,
+    });
     let mut hits: Vec<Hit> = fused.collect();
     hits.sort_unstable_by(best_first);
     hits.truncate(k);
@@ -46,7 +49,10 @@ impl Index {
         let scope = view.scope(filter)?;
         let near = view.nearest(vector, depth, &scope)?;
         let TextHits { hits, left_out } = view.matching(query, depth, &scope)?;
-        Ok(TextHits { hits: fuse(&[&near, &hits], k), left_out })
+        Ok(TextHits {
+            hits: fuse(&[&near, &hits], k),
+            left_out,
+        })
     }
 }
 
@@ -55,7 +61,12 @@ mod tests {
     use super::*;
 
     fn list(ids: &[u64]) -> Vec<Hit> {
-        ids.iter().map(|&id| Hit { chunk: ChunkId(id), score: 0.0 }).collect()
+        ids.iter()
+            .map(|&id| Hit {
+                chunk: ChunkId(id),
+                score: 0.0,
+            })
+            .collect()
     }
 
     #[test]

@@ -64,7 +64,9 @@ mod tests {
     #[test]
     fn products_equal_the_scalar_ones_wherever_the_row_stands() {
         let query = unit_vector(0);
-        let rows: Vec<f32> = (0..37).flat_map(|i| unit_vector(i % 5).values().to_vec()).collect();
+        let rows: Vec<f32> = (0..37)
+            .flat_map(|i| unit_vector(i % 5).values().to_vec())
+            .collect();
         let mut out = Vec::new();
         dot_products(query.values(), &rows, &mut out);
         assert_eq!(out.len(), 37);

@@ -111,7 +111,9 @@ impl Index {
         use crate::db::OptionalExtension;
         let reader = self.database.read(&Interrupt::never())?;
         let sql = "SELECT text FROM texts JOIN documents ON number = document WHERE id = ?1";
-        let text = reader.prepare_cached(sql)?.query_row([id], |row| row.get(0));
+        let text = reader
+            .prepare_cached(sql)?
+            .query_row([id], |row| row.get(0));
         Ok(text.optional()?)
     }
 }

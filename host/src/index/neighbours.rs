@@ -65,9 +65,12 @@ impl Index {
         let end = place.first_chunk + place.chunks;
         match kind {
             NeighbourKind::Next => Ok(in_document(&place, &scope, id + 1..end, k)),
-            NeighbourKind::Previous => {
-                Ok(in_document(&place, &scope, (place.first_chunk..id).rev(), k))
-            }
+            NeighbourKind::Previous => Ok(in_document(
+                &place,
+                &scope,
+                (place.first_chunk..id).rev(),
+                k,
+            )),
             NeighbourKind::Mention => view.mentions(id, &place, k, &scope),
             NeighbourKind::MentionedBy => view.mentioned_by(&place, k, &scope),
             NeighbourKind::Similar => view.similar(chunk, k, &scope),
@@ -75,12 +78,7 @@ impl Index {
     }
 }
 
-fn in_document(
-    place: &Place,
-    scope: &Scope,
-    ids: impl Iterator<Item = i64>,
-    k: usize,
-) -> Vec<Hit> {
+fn in_document(place: &Place, scope: &Scope, ids: impl Iterator<Item = i64>, k: usize) -> Vec<Hit> {
     if !scope.has(place.document.unsigned_abs()) {
         return Vec::new();
     }
@@ -159,7 +157,9 @@ impl View<'_> {
         let mut statement = self.reader.prepare_cached(sql)?;
         let mut window = window;
         while !window.is_empty() {
-            let below = statement.query_row([window], |row| row.get::<_, String>(0)).optional()?;
+            let below = statement
+                .query_row([window], |row| row.get::<_, String>(0))
+                .optional()?;
             let Some(below) = below else { return Ok(None) };
             let common = titles::common_start(window, &below);
             if common.len() == below.len() {
@@ -185,7 +185,9 @@ impl View<'_> {
             return Ok(Vec::new());
         }
         let with_chunks = rows.into_iter().filter(|(_, _, chunks)| *chunks > 0);
-        Ok(with_chunks.map(|(number, first, _)| (number, first)).collect())
+        Ok(with_chunks
+            .map(|(number, first, _)| (number, first))
+            .collect())
     }
 
     /// How telling each title is: the sum over its words of ln(chunks / chunks with the word). Titles below
@@ -210,12 +212,7 @@ impl View<'_> {
     }
 
     /// Ranked by BM25 with the title as the only term.
-    fn mentioned_by(
-        &self,
-        place: &Place,
-        k: usize,
-        scope: &Scope,
-    ) -> Result<Vec<Hit>, IndexError> {
+    fn mentioned_by(&self, place: &Place, k: usize, scope: &Scope) -> Result<Vec<Hit>, IndexError> {
         let telling = self.telling(titles::forms(&place.title))?;
         let forms: Vec<String> = telling.into_iter().map(|(_, form)| form).collect();
         if forms.is_empty() {
@@ -232,18 +229,25 @@ impl View<'_> {
         while let Some(row) = rows.next()? {
             self.interrupt.check()?;
             let id: i64 = row.get(0)?;
-            let Some(position) = self.rows.position(id.unsigned_abs()) else { continue };
+            let Some(position) = self.rows.position(id.unsigned_abs()) else {
+                continue;
+            };
             let (block, row) = self.rows.at(position);
             if own.contains(&id) || !scope.has(block.documents[row]) {
                 continue;
             }
             let count = count_mentions(&read::text(&self.reader, id)?, &forms);
             if count > 0 {
-                top.push(id.unsigned_abs(), saturation(count, block.words[row], average) as f32);
+                top.push(
+                    id.unsigned_abs(),
+                    saturation(count, block.words[row], average) as f32,
+                );
             }
         }
         let hits = top.into_hits();
-        Ok(by_rank(hits.into_iter().map(|hit| hit.chunk.0.cast_signed())))
+        Ok(by_rank(
+            hits.into_iter().map(|hit| hit.chunk.0.cast_signed()),
+        ))
     }
 }
 
@@ -257,5 +261,9 @@ fn count_mentions(text: &str, forms: &[String]) -> u32 {
     folded.push(' ');
     // The shortest form is part of the others, if it stands in the text at all.
     let count = |form: &String| folded.matches(&format!(" {form} ")).count();
-    forms.iter().map(count).max().map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX))
+    forms
+        .iter()
+        .map(count)
+        .max()
+        .map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX))
 }

@@ -49,7 +49,9 @@ impl Index {
         let mut passages = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             interrupt.check()?;
-            let found = statement.query_row([key(*chunk)?], |row| passage(*chunk, row)).optional()?;
+            let found = statement
+                .query_row([key(*chunk)?], |row| passage(*chunk, row))
+                .optional()?;
             let (mut passage, labels) = found.ok_or(IndexError::UnknownChunk(*chunk))?;
             passage.labels = parse_labels(&labels)?;
             passages.push(passage);

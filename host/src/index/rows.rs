@@ -64,7 +64,11 @@ impl Changes {
     /// Noted before `generation` is committed. Should the commit fail, the next one takes its number
     /// and its place.
     pub(super) fn note(&mut self, generation: i64, removed: Vec<Removed>) {
-        while self.recent.back().is_some_and(|(last, _)| *last >= generation) {
+        while self
+            .recent
+            .back()
+            .is_some_and(|(last, _)| *last >= generation)
+        {
             self.recent.pop_back();
         }
         if self.recent.len() == CHANGES_KEPT {
@@ -118,7 +122,11 @@ impl Rows {
         removed: &[Removed],
         interrupt: &Interrupt,
     ) -> Result<Self, IndexError> {
-        let last = self.blocks.last().and_then(|b| b.ids.last().copied()).unwrap_or(0);
+        let last = self
+            .blocks
+            .last()
+            .and_then(|b| b.ids.last().copied())
+            .unwrap_or(0);
         let mut blocks = Vec::with_capacity(self.blocks.len() + 1);
         for block in &self.blocks {
             match block.without(removed) {
@@ -139,7 +147,14 @@ impl Rows {
             len += block.ids.len();
             words += block.words.iter().map(|w| u64::from(*w)).sum::<u64>();
         }
-        Self { generation, blocks, starts, len, words, in_memory }
+        Self {
+            generation,
+            blocks,
+            starts,
+            len,
+            words,
+            in_memory,
+        }
     }
 
     /// Whether removals have left so many small blocks that reading all again is better.
@@ -149,7 +164,10 @@ impl Rows {
 
     /// The position of chunk `id` among all rows.
     pub(super) fn position(&self, id: u64) -> Option<usize> {
-        let block = self.blocks.partition_point(|b| b.ids[0] <= id).checked_sub(1)?;
+        let block = self
+            .blocks
+            .partition_point(|b| b.ids[0] <= id)
+            .checked_sub(1)?;
         let row = self.blocks[block].ids.binary_search(&id).ok()?;
         Some(self.starts[block] + row)
     }
@@ -194,18 +212,27 @@ impl Block {
     fn without(&self, removed: &[Removed]) -> Option<Self> {
         let (first, last) = (*self.ids.first()?, *self.ids.last()?);
         let from = removed.partition_point(|r| r.end.unsigned_abs() <= first);
-        let here = removed[from..].iter().take_while(|r| r.first.unsigned_abs() <= last);
+        let here = removed[from..]
+            .iter()
+            .take_while(|r| r.first.unsigned_abs() <= last);
         let here: Vec<Removed> = here.copied().filter(|r| r.first < r.end).collect();
         let gone = |id: u64| {
             let next = here.partition_point(|r| r.end.unsigned_abs() <= id);
             here.get(next).is_some_and(|r| r.first.unsigned_abs() <= id)
         };
-        let stay: Vec<usize> = (0..self.ids.len()).filter(|&i| !gone(self.ids[i])).collect();
+        let stay: Vec<usize> = (0..self.ids.len())
+            .filter(|&i| !gone(self.ids[i]))
+            .collect();
         (stay.len() < self.ids.len()).then(|| self.only(&stay))
     }
 
     fn only(&self, rows: &[usize]) -> Self {
-        let vector = |&i: &usize| self.vectors.chunks_exact(DIMENSIONS).nth(i).unwrap_or_default();
+        let vector = |&i: &usize| {
+            self.vectors
+                .chunks_exact(DIMENSIONS)
+                .nth(i)
+                .unwrap_or_default()
+        };
         Self {
             ids: rows.iter().map(|&i| self.ids[i]).collect(),
             documents: rows.iter().map(|&i| self.documents[i]).collect(),
@@ -301,7 +328,10 @@ mod tests {
         changes.note(5, vec![removed(9, 10)]);
         changes.note(6, vec![removed(1, 3)]);
         changes.note(6, vec![removed(4, 5)]);
-        assert_eq!(changes.between(4, 6), Some(vec![removed(4, 5), removed(9, 10)]));
+        assert_eq!(
+            changes.between(4, 6),
+            Some(vec![removed(4, 5), removed(9, 10)])
+        );
         assert_eq!(changes.between(5, 6), Some(vec![removed(4, 5)]));
         assert_eq!(changes.between(6, 6), Some(vec![]));
         assert_eq!(changes.between(3, 6), None);
@@ -314,14 +344,27 @@ mod tests {
         let block = Block {
             documents: ids.clone(),
             words: vec![1; 10],
-            vectors: ids.iter().flat_map(|i| vec![*i as f32; DIMENSIONS]).collect(),
+            vectors: ids
+                .iter()
+                .flat_map(|i| vec![*i as f32; DIMENSIONS])
+                .collect(),
             ids,
         };
-        assert!(block.without(&[removed(1, 10), removed(12, 12), removed(20, 30)]).is_none());
-        let rest = block.without(&[removed(5, 12), removed(14, 15), removed(19, 25)]).unwrap();
+        assert!(
+            block
+                .without(&[removed(1, 10), removed(12, 12), removed(20, 30)])
+                .is_none()
+        );
+        let rest = block
+            .without(&[removed(5, 12), removed(14, 15), removed(19, 25)])
+            .unwrap();
         assert_eq!(rest.ids, [12, 13, 15, 16, 17, 18]);
         assert_eq!(rest.documents, rest.ids);
-        let heads: Vec<u64> = rest.vectors.chunks(DIMENSIONS).map(|v| v[0] as u64).collect();
+        let heads: Vec<u64> = rest
+            .vectors
+            .chunks(DIMENSIONS)
+            .map(|v| v[0] as u64)
+            .collect();
         assert_eq!(heads, rest.ids);
     }
 }

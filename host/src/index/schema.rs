@@ -106,7 +106,8 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn read(connection: &Connection) -> Result<Self, IndexError> {
-        let sql = "SELECT generation, next_document, next_chunk, documents, chunks, words FROM state";
+        let sql =
+            "SELECT generation, next_document, next_chunk, documents, chunks, words FROM state";
         let state = connection.prepare_cached(sql)?.query_row([], |row| {
             Ok(Self {
                 generation: row.get(0)?,
@@ -117,7 +118,9 @@ impl State {
                 words: row.get(5)?,
             })
         });
-        state.optional()?.ok_or_else(|| IndexError::Damaged("it has no state".to_owned()))
+        state
+            .optional()?
+            .ok_or_else(|| IndexError::Damaged("it has no state".to_owned()))
     }
 
     pub(super) fn write(&self, connection: &Connection) -> Result<(), IndexError> {
@@ -144,7 +147,10 @@ impl State {
 pub(super) fn make_folder(folder: &Path) -> Result<(), IndexError> {
     let made = || -> std::io::Result<()> {
         if !folder.is_dir() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)?;
             let above = folder.parent().filter(|p| !p.as_os_str().is_empty());
             std::fs::File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
         }
@@ -157,16 +163,19 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), IndexError> {
 pub(super) fn claim(database: &Database, tenant: &TenantId) -> Result<(), IndexError> {
     let owner = |connection: &Connection| {
         let sql = "SELECT tenant FROM state";
-        connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional()
+        connection
+            .query_row(sql, [], |row| row.get::<_, String>(0))
+            .optional()
     };
     let reader = database.read(&crate::db::Interrupt::never())?;
     let found = owner(&reader)?;
     drop(reader);
     match found {
         Some(found) if found == tenant.as_str() => Ok(()),
-        Some(found) => {
-            Err(IndexError::OtherTenant { found, expected: tenant.as_str().to_owned() })
-        }
+        Some(found) => Err(IndexError::OtherTenant {
+            found,
+            expected: tenant.as_str().to_owned(),
+        }),
         None => database.write(|tx| {
             let sql = "INSERT INTO state VALUES (1, ?1, 0, 1, 1, 0, 0, 0)";
             tx.execute(sql, [tenant.as_str()])?;

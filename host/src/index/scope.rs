@@ -37,7 +37,9 @@ impl Scope {
 
     /// Whether the document with this number is chosen.
     pub(super) fn has(&self, document: u64) -> bool {
-        self.0.as_ref().is_none_or(|documents| documents.has(document))
+        self.0
+            .as_ref()
+            .is_none_or(|documents| documents.has(document))
     }
 }
 
@@ -58,7 +60,10 @@ impl Documents {
 
 impl Scopes {
     fn get(&self, generation: i64, filter: &Filter) -> Option<Arc<Documents>> {
-        let found = self.0.iter().find(|(g, f, _)| *g == generation && f == filter);
+        let found = self
+            .0
+            .iter()
+            .find(|(g, f, _)| *g == generation && f == filter);
         found.map(|(_, _, documents)| Arc::clone(documents))
     }
 
@@ -66,7 +71,8 @@ impl Scopes {
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
-        self.0.push_back((generation, filter.clone(), Arc::clone(documents)));
+        self.0
+            .push_back((generation, filter.clone(), Arc::clone(documents)));
     }
 }
 
@@ -104,7 +110,9 @@ fn choose(connection: &Connection, filter: &Filter) -> Result<Documents, IndexEr
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, IndexError> {
     let value = row.get_ref(column)?;
-    value.as_str().map_err(|e| IndexError::Damaged(format!("a document's row: {e}")))
+    value
+        .as_str()
+        .map_err(|e| IndexError::Damaged(format!("a document's row: {e}")))
 }
 
 /// The named fields of a JSON object.
@@ -113,7 +121,9 @@ fn pick(json: &str, fields: &BTreeSet<&str>) -> Result<Metadata, IndexError> {
         return Ok(Metadata::new());
     }
     let mut reader = serde_json::Deserializer::from_str(json);
-    Pick(fields).deserialize(&mut reader).map_err(|e| IndexError::Damaged(e.to_string()))
+    Pick(fields)
+        .deserialize(&mut reader)
+        .map_err(|e| IndexError::Damaged(e.to_string()))
 }
 
 struct Pick<'a>(&'a BTreeSet<&'a str>);

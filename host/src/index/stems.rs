@@ -6,7 +6,10 @@ use crate::db::{Connection, params};
 
 /// The stems of each of `words`, in order: none for a word without letters or digits, several for one
 /// that the tokenizer cuts.
-pub(super) fn stems(connection: &Connection, words: &[&str]) -> Result<Vec<Vec<String>>, IndexError> {
+pub(super) fn stems(
+    connection: &Connection,
+    words: &[&str],
+) -> Result<Vec<Vec<String>>, IndexError> {
     let result = write_and_read(connection, words);
     let sql = "INSERT INTO temp.words(words) VALUES ('delete-all')";
     connection.prepare_cached(sql)?.execute([])?;

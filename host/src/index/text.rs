@@ -89,7 +89,10 @@ impl Frequencies {
     }
 
     fn limited(&self, stem: &str, generation: i64) -> Option<Option<i64>> {
-        self.limited.get(stem).copied().filter(|_| self.generation == generation)
+        self.limited
+            .get(stem)
+            .copied()
+            .filter(|_| self.generation == generation)
     }
 }
 
@@ -156,8 +159,17 @@ impl View<'_> {
             sum += term.chunks;
             i < TERMS_MIN || sum <= POSTINGS_MAX
         };
-        let kept = counted.iter().enumerate().take_while(|&pair| fits(pair)).count();
-        left_out.extend(counted.drain(kept..).chain(surely_over).map(|term| term.word));
+        let kept = counted
+            .iter()
+            .enumerate()
+            .take_while(|&pair| fits(pair))
+            .count();
+        left_out.extend(
+            counted
+                .drain(kept..)
+                .chain(surely_over)
+                .map(|term| term.word),
+        );
         Ok(counted)
     }
 
@@ -177,9 +189,18 @@ impl View<'_> {
         {
             return Ok(known.chunks);
         }
-        let mut statement = self.reader.prepare_cached("SELECT doc FROM terms WHERE term = ?1")?;
-        let chunks = statement.query_row([stem], |row| row.get(0)).optional()?.unwrap_or(0);
-        let counted = Counted { chunks, generation, removed: self.state.removed() };
+        let mut statement = self
+            .reader
+            .prepare_cached("SELECT doc FROM terms WHERE term = ?1")?;
+        let chunks = statement
+            .query_row([stem], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0);
+        let counted = Counted {
+            chunks,
+            generation,
+            removed: self.state.removed(),
+        };
         lock(&self.index.frequencies).keep(stem, counted);
         Ok(chunks)
     }
@@ -195,8 +216,8 @@ impl View<'_> {
             "SELECT count(*), count(DISTINCT doc) FROM \
              (SELECT doc FROM occurrences WHERE term = ?1 LIMIT ?2)",
         )?;
-        let (occurrences, with): (i64, i64) = statement
-            .query_row(params![stem, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (occurrences, with): (i64, i64) =
+            statement.query_row(params![stem, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let chunks = (occurrences < limit).then_some(with);
         lock(&self.index.frequencies).keep_limited(stem, generation, chunks);
         Ok(chunks)
@@ -220,7 +241,11 @@ fn terms(connection: &Connection, query: &str) -> Result<(Vec<Term>, Vec<String>
                 continue;
             }
             if terms.len() < TERMS_MAX {
-                terms.push(Term { stem, word: (*word).to_owned(), chunks: 0 });
+                terms.push(Term {
+                    stem,
+                    word: (*word).to_owned(),
+                    chunks: 0,
+                });
             } else {
                 beyond.push((*word).to_owned());
             }
@@ -251,7 +276,12 @@ impl<'a> Scores<'a> {
     fn new(view: &'a View<'a>) -> Self {
         let rows = &view.rows;
         let average = rows.words as f64 / (rows.len.max(1) as f64);
-        Self { view, average, sums: vec![0.0; rows.len], touched: Vec::new() }
+        Self {
+            view,
+            average,
+            sums: vec![0.0; rows.len],
+            touched: Vec::new(),
+        }
     }
 
     /// Adds `term`'s share to every chunk that has it.
@@ -287,12 +317,15 @@ impl<'a> Scores<'a> {
     fn score(&mut self, chunk: i64, count: u32, weight: f64) -> Result<(), IndexError> {
         let rows = &self.view.rows;
         let Some(position) = rows.position(chunk.unsigned_abs()) else {
-            return Err(IndexError::Damaged(format!("text of chunk {chunk}, which is not there")));
+            return Err(IndexError::Damaged(format!(
+                "text of chunk {chunk}, which is not there"
+            )));
         };
         let (block, row) = rows.at(position);
         let sum = &mut self.sums[position];
         if *sum == 0.0 {
-            self.touched.push(u32::try_from(position).unwrap_or(u32::MAX));
+            self.touched
+                .push(u32::try_from(position).unwrap_or(u32::MAX));
         }
         *sum += weight * saturation(count, block.words[row], self.average);
         Ok(())

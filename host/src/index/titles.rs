@@ -6,7 +6,9 @@ pub(super) const TITLE_WORDS_MAX: usize = 16;
 
 /// The words of `text`: runs of letters and digits, in lower case.
 pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase)
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .map(str::to_lowercase)
 }
 
 /// The forms under which a title can be mentioned: all its words, and those before a closing
@@ -14,8 +16,14 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
 /// without words or with more than [`TITLE_WORDS_MAX`].
 pub(super) fn forms(title: &str) -> Vec<String> {
     let mut forms = Vec::new();
-    let bare = title.trim_end().strip_suffix(')').and_then(|t| t.rsplit_once('('));
-    for form in [Some(title), bare.map(|(before, _)| before)].into_iter().flatten() {
+    let bare = title
+        .trim_end()
+        .strip_suffix(')')
+        .and_then(|t| t.rsplit_once('('));
+    for form in [Some(title), bare.map(|(before, _)| before)]
+        .into_iter()
+        .flatten()
+    {
         let words: Vec<String> = words(form).take(TITLE_WORDS_MAX + 1).collect();
         if (1..=TITLE_WORDS_MAX).contains(&words.len()) {
             forms.push(words.join(" "));
@@ -32,7 +40,10 @@ pub(super) fn common_start<'a>(a: &'a str, b: &str) -> &'a str {
     if ends_word(a) && ends_word(b) {
         return &a[..equal];
     }
-    let end = a.as_bytes()[..equal].iter().rposition(|&c| c == b' ').unwrap_or(0);
+    let end = a.as_bytes()[..equal]
+        .iter()
+        .rposition(|&c| c == b' ')
+        .unwrap_or(0);
     &a[..end]
 }
 

@@ -37,7 +37,10 @@ impl Eq for Ranked {}
 
 impl Top {
     pub(super) fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::with_capacity(k + 1) }
+        Self {
+            k,
+            heap: BinaryHeap::with_capacity(k + 1),
+        }
     }
 
     /// Whether a hit with this score could get in: cheaper than `push`.
@@ -46,7 +49,10 @@ impl Top {
     }
 
     pub(super) fn push(&mut self, chunk: u64, score: f32) {
-        self.heap.push(Ranked(Hit { chunk: ChunkId(chunk), score }));
+        self.heap.push(Ranked(Hit {
+            chunk: ChunkId(chunk),
+            score,
+        }));
         if self.heap.len() > self.k {
             self.heap.pop();
         }
@@ -54,6 +60,10 @@ impl Top {
 
     /// Best first.
     pub(super) fn into_hits(self) -> Vec<Hit> {
-        self.heap.into_sorted_vec().into_iter().map(|ranked| ranked.0).collect()
+        self.heap
+            .into_sorted_vec()
+            .into_iter()
+            .map(|ranked| ranked.0)
+            .collect()
     }
 }

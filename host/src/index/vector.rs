@@ -87,14 +87,15 @@ impl View<'_> {
         let mut top = Top::new(k);
         let mut scores = Vec::new();
         if k > 0 {
-            self.rows.scan(&self.reader, self.interrupt, |block, vectors| {
-                dot_products(query.values(), vectors, &mut scores);
-                for (i, &score) in scores.iter().enumerate() {
-                    if top.wants(score) && scope.has(block.documents[i]) {
-                        top.push(block.ids[i], score);
+            self.rows
+                .scan(&self.reader, self.interrupt, |block, vectors| {
+                    dot_products(query.values(), vectors, &mut scores);
+                    for (i, &score) in scores.iter().enumerate() {
+                        if top.wants(score) && scope.has(block.documents[i]) {
+                            top.push(block.ids[i], score);
+                        }
                     }
-                }
-            })?;
+                })?;
         }
         Ok(top.into_hits())
     }
@@ -108,19 +109,29 @@ pub(super) fn read_vectors() -> &'static str {
 pub(super) fn stored(connection: &Connection, chunk: ChunkId) -> Result<Embedding, IndexError> {
     let id = i64::try_from(chunk.0).map_err(|_| IndexError::UnknownChunk(chunk))?;
     let sql = "SELECT vector FROM vectors WHERE chunk = ?1";
-    let blob = connection.prepare_cached(sql)?.query_row([id], |row| row.get::<_, Vec<u8>>(0));
+    let blob = connection
+        .prepare_cached(sql)?
+        .query_row([id], |row| row.get::<_, Vec<u8>>(0));
     decode(&blob.optional()?.ok_or(IndexError::UnknownChunk(chunk))?)
 }
 
 pub(super) fn check_count(given: usize) -> Result<(), IndexError> {
     match given {
         0..=MAX_CHUNKS_PER_CALL => Ok(()),
-        _ => Err(IndexError::Limit { what: "the list of chunks", given, limit: MAX_CHUNKS_PER_CALL }),
+        _ => Err(IndexError::Limit {
+            what: "the list of chunks",
+            given,
+            limit: MAX_CHUNKS_PER_CALL,
+        }),
     }
 }
 
 pub(super) fn encode(embedding: &Embedding) -> Vec<u8> {
-    embedding.values().iter().flat_map(|v| v.to_le_bytes()).collect()
+    embedding
+        .values()
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect()
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Embedding, IndexError> {
@@ -131,7 +142,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Embedding, IndexError> {
 
 pub(super) fn decode_into(bytes: &[u8], values: &mut Vec<f32>) -> Result<(), IndexError> {
     if bytes.len() != DIMENSIONS * 4 {
-        return Err(IndexError::Damaged(format!("a vector has {} bytes", bytes.len())));
+        return Err(IndexError::Damaged(format!(
+            "a vector has {} bytes",
+            bytes.len()
+        )));
     }
     let (numbers, _) = bytes.as_chunks::<4>();
     values.extend(numbers.iter().map(|n| f32::from_le_bytes(*n)));

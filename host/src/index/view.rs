@@ -31,7 +31,13 @@ impl Index {
         let reader = self.database.read(interrupt)?;
         let state = State::read(&reader)?;
         let rows = self.rows(&reader, &state, interrupt)?;
-        Ok(View { index: self, reader, state, rows, interrupt })
+        Ok(View {
+            index: self,
+            reader,
+            state,
+            rows,
+            interrupt,
+        })
     }
 
     fn rows(
@@ -42,7 +48,10 @@ impl Index {
     ) -> Result<Arc<Rows>, IndexError> {
         let count = usize::try_from(state.chunks).unwrap_or(0);
         let in_memory = Rows::bytes_of(count, true) <= self.cache.budget();
-        let kept = self.cache.get(self.cache_key).filter(|rows| rows.in_memory == in_memory);
+        let kept = self
+            .cache
+            .get(self.cache_key)
+            .filter(|rows| rows.in_memory == in_memory);
         if let Some(rows) = &kept
             && rows.generation == state.generation
         {
@@ -55,7 +64,8 @@ impl Index {
         let rows = match advanced {
             Some(rows) => rows,
             None => {
-                self.cache.make_room(self.cache_key, Rows::bytes_of(count, in_memory));
+                self.cache
+                    .make_room(self.cache_key, Rows::bytes_of(count, in_memory));
                 Rows::load(reader, state.generation, in_memory, interrupt)?
             }
         };
@@ -76,9 +86,15 @@ impl Index {
         interrupt: &Interrupt,
     ) -> Result<Option<Rows>, IndexError> {
         let removed = lock(&self.changes).between(rows.generation, state.generation);
-        let Some(removed) = removed else { return Ok(None) };
+        let Some(removed) = removed else {
+            return Ok(None);
+        };
         let rows = rows.advance(reader, state.generation, &removed, interrupt)?;
-        Ok(if rows.is_fragmented() { None } else { Some(rows) })
+        Ok(if rows.is_fragmented() {
+            None
+        } else {
+            Some(rows)
+        })
     }
 }
 
@@ -95,9 +111,11 @@ impl View<'_> {
 /// `k` as given, when it is not too large.
 pub(super) fn check_k(k: usize) -> Result<usize, IndexError> {
     match k {
-        k if k > super::MAX_HITS => {
-            Err(IndexError::Limit { what: "k", given: k, limit: super::MAX_HITS })
-        }
+        k if k > super::MAX_HITS => Err(IndexError::Limit {
+            what: "k",
+            given: k,
+            limit: super::MAX_HITS,
+        }),
         k => Ok(k),
     }
 }
@@ -117,6 +135,10 @@ fn lock_patiently<'a>(
             Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => interrupt.check()?,
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a lock tells of its release by no channel"
+        )]
         std::thread::sleep(PATIENCE);
     }
 }

@@ -90,10 +90,14 @@ impl Index {
     /// The stored version of document `id`; `None` when there is none.
     pub fn stored(&self, id: &str) -> Result<Option<StoredVersion>, IndexError> {
         let reader = self.database.read(&Interrupt::never())?;
-        let mut statement = reader.prepare_cached("SELECT hash, chunks FROM documents WHERE id = ?1")?;
+        let mut statement =
+            reader.prepare_cached("SELECT hash, chunks FROM documents WHERE id = ?1")?;
         let row = statement.query_row([id], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
         let stored = row.optional()?;
-        Ok(stored.map(|(hash, chunks)| StoredVersion { hash, chunks: chunks.unsigned_abs() }))
+        Ok(stored.map(|(hash, chunks)| StoredVersion {
+            hash,
+            chunks: chunks.unsigned_abs(),
+        }))
     }
 
     /// The vectors of those texts that some chunk of this tenant already has from the same model.
@@ -111,7 +115,9 @@ impl Index {
         let mut known = HashMap::new();
         for hash in hashes {
             let read = |row: &crate::db::Row<'_>| row.get::<_, Vec<u8>>(0);
-            let blob = statement.query_row(params![hash.0, self.model], read).optional()?;
+            let blob = statement
+                .query_row(params![hash.0, self.model], read)
+                .optional()?;
             if let Some(blob) = blob {
                 known.insert(*hash, super::vector::decode(&blob)?);
             }
@@ -130,7 +136,11 @@ impl Index {
             insert(tx, version, &self.model, &mut state)?;
             self.finish(tx, &mut state, removed)?;
             Ok(Put {
-                kind: if old.is_some() { PutKind::Replaced } else { PutKind::Added },
+                kind: if old.is_some() {
+                    PutKind::Replaced
+                } else {
+                    PutKind::Added
+                },
                 chunks: version.chunks.len() as u64,
                 generation: state.generation.unsigned_abs(),
             })
@@ -195,7 +205,9 @@ fn find(tx: &Transaction<'_>, id: &str) -> Result<Option<Place>, IndexError> {
 fn remove(tx: &Transaction<'_>, old: &Place, state: &mut State) -> Result<Removed, IndexError> {
     let (first, end) = (old.first_chunk, old.first_chunk + old.chunks);
     let sql = "SELECT coalesce(sum(words), 0) FROM chunks WHERE id >= ?1 AND id < ?2";
-    let words: i64 = tx.prepare_cached(sql)?.query_row([first, end], |row| row.get(0))?;
+    let words: i64 = tx
+        .prepare_cached(sql)?
+        .query_row([first, end], |row| row.get(0))?;
     for sql in [
         "DELETE FROM fts WHERE rowid >= ?1 AND rowid < ?2",
         "DELETE FROM chunks WHERE id >= ?1 AND id < ?2",
@@ -268,7 +280,8 @@ fn insert_chunk(
     text: &str,
 ) -> Result<i64, IndexError> {
     let text = new.chunk.text(text);
-    tx.prepare_cached("INSERT INTO fts(rowid, text) VALUES (?1, ?2)")?.execute(params![id, text])?;
+    tx.prepare_cached("INSERT INTO fts(rowid, text) VALUES (?1, ?2)")?
+        .execute(params![id, text])?;
     let sql = "SELECT sz FROM fts_docsize WHERE id = ?1";
     let size: Vec<u8> = tx.prepare_cached(sql)?.query_row([id], |row| row.get(0))?;
     let words = varint(&size);
@@ -288,7 +301,9 @@ fn insert_chunk(
 fn count_model(tx: &Transaction<'_>, digest: &str) -> Result<i64, IndexError> {
     let sql = "INSERT INTO models(digest, documents) VALUES (?1, 1) \
                ON CONFLICT (digest) DO UPDATE SET documents = documents + 1 RETURNING id";
-    Ok(tx.prepare_cached(sql)?.query_row([digest], |row| row.get(0))?)
+    Ok(tx
+        .prepare_cached(sql)?
+        .query_row([digest], |row| row.get(0))?)
 }
 
 /// SQLite's variable-length integer: seven bits a byte, most significant first. (Nine-byte numbers do

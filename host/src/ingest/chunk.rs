@@ -34,7 +34,9 @@ pub struct Chunker {
 
 impl std::fmt::Debug for Chunker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chunker").field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Chunker")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +55,10 @@ impl Chunker {
             world: "chunker",
             message: format!("{error:#}"),
         })?;
-        Ok(Self { digest: plugin.digest, pre })
+        Ok(Self {
+            digest: plugin.digest,
+            pre,
+        })
     }
 
     /// The options that the plugin declares, as it says them.
@@ -64,7 +69,9 @@ impl Chunker {
         task: &Arc<Task>,
     ) -> Result<Vec<OptionSpec>, Stop> {
         let pre = self.pre.clone();
-        let host = ChunkerHost { embedder: embedder.clone() };
+        let host = ChunkerHost {
+            embedder: embedder.clone(),
+        };
         let specs = sandbox
             .run(task, host, move |store| {
                 Box::pin(async move {
@@ -74,7 +81,8 @@ impl Chunker {
                 })
             })
             .await?;
-        let bytes = |s: &guest_options::OptionSpec| s.name.len() + s.help.len() + s.range.len() + 16;
+        let bytes =
+            |s: &guest_options::OptionSpec| s.name.len() + s.help.len() + s.range.len() + 16;
         let size: usize = specs.iter().map(bytes).sum();
         task.charge_or_end(Meter::Output, size as u64)?;
         Ok(specs.into_iter().map(option_spec).collect())
@@ -89,7 +97,9 @@ impl Chunker {
         document: &Document,
         options: &Options,
     ) -> Result<Vec<Chunk>, Stop> {
-        let said = self.call(sandbox, embedder, task, document, options).await?;
+        let said = self
+            .call(sandbox, embedder, task, document, options)
+            .await?;
         task.enter(Phase::Check);
         let checked = said
             .map_err(|message| refused(&message))
@@ -113,7 +123,9 @@ impl Chunker {
         };
         let options = options.clone();
         let pre = self.pre.clone();
-        let host = ChunkerHost { embedder: embedder.clone() };
+        let host = ChunkerHost {
+            embedder: embedder.clone(),
+        };
         task.charge_or_end(Meter::Boundary, input_bytes(&input, &options))?;
         sandbox
             .run(task, host, move |store| {
@@ -129,15 +141,20 @@ impl Chunker {
 }
 
 fn input_bytes(input: &guest::Document, options: &Options) -> u64 {
-    let document =
-        input.id.len() + input.title.len() + input.media_type.len() + input.text.len();
-    let options: usize = options.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let document = input.id.len() + input.title.len() + input.media_type.len() + input.text.len();
+    let options: usize = options
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
     (document + options) as u64
 }
 
 /// What the plugin itself says of a document that it will not cut.
 fn refused(message: &str) -> Stop {
-    let detail = format!("the chunker refused: {}", crate::corpus::shorten(message, 300));
+    let detail = format!(
+        "the chunker refused: {}",
+        crate::corpus::shorten(message, 300)
+    );
     Stop::new(Reason::InvalidOutput, Phase::Check, 0.0, 0.0, &detail)
 }
 
@@ -149,31 +166,63 @@ fn check(task: &Task, pieces: Vec<guest::Piece>, text: &str) -> Result<Vec<Chunk
     let limits = &task.limits;
     if pieces.len() as u64 > limits.results {
         let (limit, used) = (count(limits.results), count(pieces.len() as u64));
-        return Err(Stop::new(Reason::Chunks, Phase::Check, limit, used, "too many chunks"));
+        return Err(Stop::new(
+            Reason::Chunks,
+            Phase::Check,
+            limit,
+            used,
+            "too many chunks",
+        ));
     }
     let chunks: Vec<Chunk> = pieces
         .into_iter()
-        .map(|piece| Chunk { start: piece.start, end: piece.end, labels: piece.labels })
+        .map(|piece| Chunk {
+            start: piece.start,
+            end: piece.end,
+            labels: piece.labels,
+        })
         .collect();
     Chunk::check_all(&chunks, text).map_err(|error| {
-        Stop::new(Reason::InvalidOutput, Phase::Check, 0.0, 0.0, &error.to_string())
+        Stop::new(
+            Reason::InvalidOutput,
+            Phase::Check,
+            0.0,
+            0.0,
+            &error.to_string(),
+        )
     })?;
-    let covered: u64 = chunks.iter().map(|chunk| u64::from(chunk.end - chunk.start)).sum();
+    let covered: u64 = chunks
+        .iter()
+        .map(|chunk| u64::from(chunk.end - chunk.start))
+        .sum();
     let ratio = count(covered) / count(text.len().max(1) as u64);
     if ratio > limits.overlap_ratio {
         let detail = "the chunks together are too much longer than the document";
         let used = (ratio * 100.0).round() / 100.0;
-        return Err(Stop::new(Reason::OverlapRatio, Phase::Check, limits.overlap_ratio, used, detail));
+        return Err(Stop::new(
+            Reason::OverlapRatio,
+            Phase::Check,
+            limits.overlap_ratio,
+            used,
+            detail,
+        ));
     }
     Ok(chunks)
 }
 
 fn piece_bytes(piece: &guest::Piece) -> usize {
-    let labels: usize = piece.labels.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
+    let labels: usize = piece
+        .labels
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 16)
+        .sum();
     8 + labels
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people and ratios; 2^53 is enough")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "for people and ratios; 2^53 is enough"
+)]
 fn count(number: u64) -> f64 {
     number as f64
 }
@@ -198,7 +247,7 @@ pub(crate) fn option_spec(spec: guest_options::OptionSpec) -> OptionSpec {
 
 impl tokens::Host for Context<ChunkerHost> {
     async fn ends(&mut self, text: String) -> wasmtime::Result<Vec<u32>> {
-        self.enter(Phase::HostTokens);
+        self.enter(Phase::HostTokens)?;
         self.cross(text.len())?;
         let embedder = self.host.embedder.clone();
         let ends = if text.len() <= INLINE_TOKENS_BYTES {

@@ -20,7 +20,9 @@ pub(super) struct Cache {
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -29,7 +31,11 @@ pub(super) struct Artefact(Vec<u8>);
 
 impl Cache {
     pub(super) fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self, PluginError> {
-        let io = |what, source| PluginError::Io { what, path: folder.to_owned(), source };
+        let io = |what, source| PluginError::Io {
+            what,
+            path: folder.to_owned(),
+            source,
+        };
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -38,7 +44,11 @@ impl Cache {
         let key = read_or_make_key(folder).map_err(|e| io("read or make the key in", e))?;
         let mut hasher = std::hash::DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { folder: folder.to_owned(), key, engine: hasher.finish() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            key,
+            engine: hasher.finish(),
+        })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -46,7 +56,8 @@ impl Cache {
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
-        self.folder.join(format!("{digest}-{:016x}.cwasm", self.engine))
+        self.folder
+            .join(format!("{digest}-{:016x}.cwasm", self.engine))
     }
 
     /// The artefact of a plugin, where there is one that this host made.
@@ -72,12 +83,19 @@ impl Cache {
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
-        write().map_err(|source| PluginError::Io { what: "write", path: path.clone(), source })?;
+        write().map_err(|source| PluginError::Io {
+            what: "write",
+            path: path.clone(),
+            source,
+        })?;
         Ok(Artefact(bytes.to_owned()))
     }
 
     /// The component in an artefact; nothing when it is of another engine's settings or version.
-    #[expect(clippy::disallowed_methods, reason = "the one place where artefacts are loaded")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where artefacts are loaded"
+    )]
     pub(super) fn component(
         &self,
         engine: &wasmtime::Engine,
@@ -87,7 +105,9 @@ impl Cache {
         // was verified (or since the child returned them); nobody else can make an `Artefact`.
         #[expect(unsafe_code, reason = "authenticated artefact")]
         let loaded = unsafe { Component::deserialize(engine, &artefact.0) };
-        loaded.inspect_err(|error| tracing::warn!("an artefact does not load: {error:#}")).ok()
+        loaded
+            .inspect_err(|error| tracing::warn!("an artefact does not load: {error:#}"))
+            .ok()
     }
 
     /// Over the engine, the plugin and the machine code, so that none can stand for another.

@@ -29,9 +29,12 @@ impl CompileProfile {
     pub fn of(wasi: Wasi) -> Self {
         let gib = 1 << 30;
         match wasi {
-            Wasi::None => {
-                Self { name: "none", cpu_s: 10, memory: gib, wall: Duration::from_secs(30) }
-            }
+            Wasi::None => Self {
+                name: "none",
+                cpu_s: 10,
+                memory: gib,
+                wall: Duration::from_secs(30),
+            },
             Wasi::Sandboxed => Self {
                 name: "sandboxed",
                 cpu_s: 60,
@@ -42,7 +45,9 @@ impl CompileProfile {
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::of(Wasi::None), Self::of(Wasi::Sandboxed)].into_iter().find(|p| p.name == name)
+        [Self::of(Wasi::None), Self::of(Wasi::Sandboxed)]
+            .into_iter()
+            .find(|p| p.name == name)
     }
 }
 
@@ -60,7 +65,11 @@ pub(super) fn compile(
     scratch: &Path,
 ) -> Result<Vec<u8>, PluginError> {
     let profile = CompileProfile::of(wasi);
-    let io = |what, source| PluginError::Io { what, path: scratch.to_owned(), source };
+    let io = |what, source| PluginError::Io {
+        what,
+        path: scratch.to_owned(),
+        source,
+    };
     let output = tempfile::NamedTempFile::new_in(scratch).map_err(|e| io("write to", e))?;
     let mut child = Command::new(compiler)
         .arg(COMPILE_SUBCOMMAND)
@@ -79,7 +88,9 @@ pub(super) fn compile(
     feed(&mut child, bytes);
     let said = listen(&mut child);
     let status = wait(&mut child, profile.wall).map_err(|e| io("wait for the compiler in", e))?;
-    let said = said.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    let said = said
+        .and_then(|thread| thread.join().ok())
+        .unwrap_or_default();
     judge(status, profile, said.trim())?;
     std::fs::read(output.path()).map_err(|e| io("read from", e))
 }
@@ -102,10 +113,7 @@ fn listen(child: &mut Child) -> Option<std::thread::JoinHandle<String>> {
 }
 
 /// The exit status, or nothing when the wall time passed and the child was killed.
-fn wait(
-    child: &mut Child,
-    wall: Duration,
-) -> std::io::Result<Option<std::process::ExitStatus>> {
+fn wait(child: &mut Child, wall: Duration) -> std::io::Result<Option<std::process::ExitStatus>> {
     let deadline = Instant::now() + wall;
     loop {
         if let Some(status) = child.try_wait()? {
@@ -116,6 +124,10 @@ fn wait(
             child.wait()?;
             return Ok(None);
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a child tells of its end by no channel"
+        )]
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -128,7 +140,10 @@ fn judge(
     use std::os::unix::process::ExitStatusExt;
     let Some(status) = status else {
         let limit = format!("{} s", profile.wall.as_secs());
-        return Err(PluginError::CompileLimit { what: "wall time", limit });
+        return Err(PluginError::CompileLimit {
+            what: "wall time",
+            limit,
+        });
     };
     if status.success() {
         return Ok(());
@@ -138,13 +153,22 @@ fn judge(
         return Err(PluginError::Invalid(said));
     }
     let cpu = [rustix::process::Signal::XCPU, rustix::process::Signal::KILL];
-    if status.signal().is_some_and(|signal| cpu.iter().any(|s| s.as_raw() == signal)) {
+    if status
+        .signal()
+        .is_some_and(|signal| cpu.iter().any(|s| s.as_raw() == signal))
+    {
         let limit = format!("{} s", profile.cpu_s);
-        return Err(PluginError::CompileLimit { what: "CPU time", limit });
+        return Err(PluginError::CompileLimit {
+            what: "CPU time",
+            limit,
+        });
     }
     if said.contains("memory allocation of") || said.contains("Cannot allocate memory") {
         let limit = format!("{} MiB", profile.memory >> 20);
-        return Err(PluginError::CompileLimit { what: "memory", limit });
+        return Err(PluginError::CompileLimit {
+            what: "memory",
+            limit,
+        });
     }
     Err(PluginError::CompilerCrash(format!("{status}: {said}")))
 }
@@ -154,7 +178,9 @@ fn judge(
 pub fn compile_child(profile: &str, output: &Path) -> u8 {
     let outcome = limit_self(profile).and_then(|()| {
         let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map_err(|e| (1, e.to_string()))?;
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .map_err(|e| (1, e.to_string()))?;
         let engine = wasmtime::Engine::new(&crate::engine::settings())
             .map_err(|error| (1, format!("{error:#}")))?;
         let artefact = engine
@@ -180,7 +206,10 @@ fn limit_self(profile: &str) -> Result<(), (u8, String)> {
         (Resource::Fsize, 512 << 20),
     ];
     for (resource, value) in limits {
-        let limit = Rlimit { current: Some(value), maximum: Some(value) };
+        let limit = Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        };
         setrlimit(resource, limit).map_err(|e| (1, e.to_string()))?;
     }
     Ok(())

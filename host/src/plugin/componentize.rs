@@ -19,10 +19,13 @@ const WIT: &str = concat!(
 pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginError> {
     let wrong = |error: &dyn std::fmt::Display| PluginError::Componentize(format!("{error:#}"));
     let mut module = module.to_vec();
-    let carries_types = wasmparser::Parser::new(0).parse_all(&module).flatten().any(|payload| {
-        matches!(payload, wasmparser::Payload::CustomSection(section)
+    let carries_types = wasmparser::Parser::new(0)
+        .parse_all(&module)
+        .flatten()
+        .any(|payload| {
+            matches!(payload, wasmparser::Payload::CustomSection(section)
             if section.name().starts_with("component-type"))
-    });
+        });
     if !carries_types {
         let (resolve, world) = world(kind).map_err(PluginError::Componentize)?;
         let encoding = StringEncoding::UTF8;
@@ -38,8 +41,11 @@ pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginEr
 
 fn world(kind: PluginKind) -> Result<(Resolve, wit_parser::WorldId), String> {
     let mut resolve = Resolve::default();
-    let package =
-        resolve.push_source("stockade.wit", WIT).map_err(|error| format!("{error:#}"))?;
+    let package = resolve
+        .push_source("stockade.wit", WIT)
+        .map_err(|error| format!("{error:#}"))?;
     let world = resolve.select_world(&[package], Some(kind.as_str()));
-    world.map(|world| (resolve, world)).map_err(|error| format!("{error:#}"))
+    world
+        .map(|world| (resolve, world))
+        .map_err(|error| format!("{error:#}"))
 }

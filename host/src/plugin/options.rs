@@ -65,13 +65,15 @@ impl OptionSpec {
                 false => Err(format!("must be one of {}", self.range.replace('|', ", "))),
             },
             OptionType::Integer => {
-                let number: i64 = value.parse().map_err(|_| "must be a whole number".to_owned())?;
-                self.check_between(number)
+                let number: i64 = value
+                    .parse()
+                    .map_err(|_| "must be a whole number".to_owned())?;
+                self.check_between(&number)
             }
             OptionType::Number => {
                 let number: f64 = value.parse().map_err(|_| "must be a number".to_owned())?;
                 match number.is_finite() {
-                    true => self.check_between(number),
+                    true => self.check_between(&number),
                     false => Err("must be a finite number".to_owned()),
                 }
             }
@@ -79,17 +81,22 @@ impl OptionSpec {
     }
 
     fn check_length(&self, value: &str) -> Result<(), String> {
-        let max = self.range.strip_prefix("..").and_then(|max| max.parse::<usize>().ok());
+        let max = self
+            .range
+            .strip_prefix("..")
+            .and_then(|max| max.parse::<usize>().ok());
         match max.is_some_and(|max| value.len() > max) {
             true => Err(format!("must have at most {} bytes", &self.range[2..])),
             false => Ok(()),
         }
     }
 
-    fn check_between<N: PartialOrd + std::str::FromStr>(&self, number: N) -> Result<(), String> {
-        let Some((low, high)) = self.range.split_once("..") else { return Ok(()) };
-        let below = low.parse::<N>().is_ok_and(|low| number < low);
-        let above = high.parse::<N>().is_ok_and(|high| number > high);
+    fn check_between<N: PartialOrd + std::str::FromStr>(&self, number: &N) -> Result<(), String> {
+        let Some((low, high)) = self.range.split_once("..") else {
+            return Ok(());
+        };
+        let below = low.parse::<N>().is_ok_and(|low| *number < low);
+        let above = high.parse::<N>().is_ok_and(|high| *number > high);
         match below || above {
             true => Err(format!("must be from {low} to {high}")),
             false => Ok(()),
@@ -109,13 +116,19 @@ pub fn check_specs(specs: &[OptionSpec]) -> Result<(), PluginError> {
     for (at, spec) in specs.iter().enumerate() {
         let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
         if !matches!(spec.name.len(), 1..=64) || !spec.name.bytes().all(legal) {
-            return Err(wrong(&spec.name, "its name must be 1 to 64 of a-z, 0-9, - and _"));
+            return Err(wrong(
+                &spec.name,
+                "its name must be 1 to 64 of a-z, 0-9, - and _",
+            ));
         }
         if specs[..at].iter().any(|other| other.name == spec.name) {
             return Err(wrong(&spec.name, "it is declared twice"));
         }
         if spec.help.len() > 1_000 || spec.range.len() > 1_000 {
-            return Err(wrong(&spec.name, "its help and range must have at most 1,000 bytes"));
+            return Err(wrong(
+                &spec.name,
+                "its help and range must have at most 1,000 bytes",
+            ));
         }
         spec.check(&spec.default)
             .map_err(|message| wrong(&spec.name, &format!("its default {message}")))?;
@@ -128,8 +141,15 @@ pub fn check_specs(specs: &[OptionSpec]) -> Result<(), PluginError> {
 pub fn resolve(specs: &[OptionSpec], given: &[(String, String)]) -> Result<Options, OptionError> {
     for (at, (name, _)) in given.iter().enumerate() {
         if !specs.iter().any(|spec| spec.name == *name) {
-            let known = specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(OptionError::Unknown { name: name.clone(), known });
+            let known = specs
+                .iter()
+                .map(|spec| spec.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(OptionError::Unknown {
+                name: name.clone(),
+                known,
+            });
         }
         if given[..at].iter().any(|(other, _)| other == name) {
             return Err(OptionError::Twice { name: name.clone() });
@@ -138,8 +158,10 @@ pub fn resolve(specs: &[OptionSpec], given: &[(String, String)]) -> Result<Optio
     let value_of = |spec: &OptionSpec| {
         let set = given.iter().find(|(name, _)| *name == spec.name);
         let value = set.map_or(&spec.default, |(_, value)| value).clone();
-        spec.check(&value)
-            .map_err(|message| OptionError::Value { name: spec.name.clone(), message })?;
+        spec.check(&value).map_err(|message| OptionError::Value {
+            name: spec.name.clone(),
+            message,
+        })?;
         Ok((spec.name.clone(), value))
     };
     specs.iter().map(value_of).collect()
@@ -196,7 +218,13 @@ mod tests {
 
     fn spec(kind: OptionType, default: &str, range: &str) -> OptionSpec {
         let text = |t: &str| t.to_owned();
-        OptionSpec { name: text("o"), kind, default: text(default), range: text(range), help: text("") }
+        OptionSpec {
+            name: text("o"),
+            kind,
+            default: text(default),
+            range: text(range),
+            help: text(""),
+        }
     }
 
     #[test]
@@ -221,13 +249,24 @@ mod tests {
     fn unknown_and_doubled_options_are_refused_by_name() {
         let specs = [spec(OptionType::Integer, "5", "1..9")];
         let given = |pairs: &[(&str, &str)]| {
-            let pairs = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+            let pairs = pairs
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
             resolve(&specs, &pairs.collect::<Vec<_>>())
         };
         assert_eq!(given(&[]), Ok(vec![("o".to_owned(), "5".to_owned())]));
-        assert_eq!(given(&[("o", "7")]), Ok(vec![("o".to_owned(), "7".to_owned())]));
-        assert!(matches!(given(&[("q", "7")]), Err(OptionError::Unknown { .. })));
-        assert!(matches!(given(&[("o", "7"), ("o", "8")]), Err(OptionError::Twice { .. })));
+        assert_eq!(
+            given(&[("o", "7")]),
+            Ok(vec![("o".to_owned(), "7".to_owned())])
+        );
+        assert!(matches!(
+            given(&[("q", "7")]),
+            Err(OptionError::Unknown { .. })
+        ));
+        assert!(matches!(
+            given(&[("o", "7"), ("o", "8")]),
+            Err(OptionError::Twice { .. })
+        ));
     }
 
     #[test]

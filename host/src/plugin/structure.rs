@@ -7,8 +7,8 @@ use super::{PluginError, PluginKind};
 use crate::policy::Wasi;
 use serde::Serialize;
 use wasmparser::{
-    ComponentExternalKind, ComponentInstance, ComponentTypeRef, Encoding, FunctionBody, Instance, Operator, Parser,
-    Payload,
+    ComponentExternalKind, ComponentInstance, ComponentTypeRef, Encoding, FunctionBody, Instance,
+    Operator, Parser, Payload,
 };
 
 /// Prefix of the interfaces that every plugin may import.
@@ -91,7 +91,10 @@ struct Seen {
 pub fn inspect(bytes: &[u8], wasi: Wasi) -> Result<Structure, PluginError> {
     let shape = shape(wasi);
     if bytes.len() as u64 > shape.size {
-        return Err(PluginError::TooLarge { size: bytes.len() as u64, limit: shape.size });
+        return Err(PluginError::TooLarge {
+            size: bytes.len() as u64,
+            limit: shape.size,
+        });
     }
     check_header(bytes)?;
     let mut seen = Seen::default();
@@ -144,11 +147,19 @@ impl Seen {
         shape: &Shape,
     ) -> Result<(), PluginError> {
         // The outermost component is one level; a nested one is the second.
-        let nested = nesting.iter().filter(|&&level| level == Level::Component).count() > 1;
+        let nested = nesting
+            .iter()
+            .filter(|&&level| level == Level::Component)
+            .count()
+            > 1;
         match payload {
-            Payload::Version { encoding, range, .. } => {
+            Payload::Version {
+                encoding, range, ..
+            } => {
                 if encoding == Encoding::Module && nested {
-                    return Err(PluginError::NestedCode { offset: range.start as u64 });
+                    return Err(PluginError::NestedCode {
+                        offset: range.start as u64,
+                    });
                 }
                 nesting.push(match encoding {
                     Encoding::Module => Level::Module,
@@ -162,7 +173,9 @@ impl Seen {
                 Ok(())
             }
             Payload::ComponentCanonicalSection(section) if nested && section.count() > 0 => {
-                Err(PluginError::NestedCode { offset: section.range().start as u64 })
+                Err(PluginError::NestedCode {
+                    offset: section.range().start as u64,
+                })
             }
             Payload::ComponentImportSection(section) if nesting.len() == 1 => {
                 for import in section {
@@ -194,10 +207,7 @@ impl Seen {
         match payload {
             Payload::InstanceSection(section) => {
                 for instance in section {
-                    let made = matches!(
-                        instance.map_err(malformed)?,
-                        Instance::Instantiate { .. }
-                    );
+                    let made = matches!(instance.map_err(malformed)?, Instance::Instantiate { .. });
                     self.instances += u64::from(made);
                 }
                 limit("core instances", self.instances, shape.instances)
@@ -254,7 +264,11 @@ fn check_body(body: &FunctionBody<'_>, shape: &Shape) -> Result<(), PluginError>
     let mut operators = body.get_operators_reader().map_err(malformed)?;
     while !operators.eof() {
         if let Operator::BrTable { targets } = operators.read().map_err(malformed)? {
-            limit("branch table targets", u64::from(targets.len()), shape.br_table)?;
+            limit(
+                "branch table targets",
+                u64::from(targets.len()),
+                shape.br_table,
+            )?;
         }
     }
     Ok(())
@@ -281,8 +295,14 @@ fn kind_of(exports: &[String]) -> Result<PluginKind, PluginError> {
         (true, false) => Ok(PluginKind::Chunker),
         (false, true) => Ok(PluginKind::Agent),
         _ => {
-            let names = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-            Err(PluginError::WrongWorld { exports: crate::corpus::shorten(&names, 300) })
+            let names = if exports.is_empty() {
+                "nothing".to_owned()
+            } else {
+                exports.join(", ")
+            };
+            Err(PluginError::WrongWorld {
+                exports: crate::corpus::shorten(&names, 300),
+            })
         }
     }
 }
@@ -316,8 +336,14 @@ fn check_wasi(
     import: &str,
     forbidden: impl Fn(&'static str) -> PluginError,
 ) -> Result<(), PluginError> {
-    const PROVIDED: [&str; 6] =
-        ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/", "wasi:filesystem/", "wasi:sockets/"];
+    const PROVIDED: [&str; 6] = [
+        "wasi:io/",
+        "wasi:clocks/",
+        "wasi:random/",
+        "wasi:cli/",
+        "wasi:filesystem/",
+        "wasi:sockets/",
+    ];
     match PROVIDED.iter().any(|package| import.starts_with(package)) {
         true => Ok(()),
         false => Err(forbidden("the sandboxed system interface does not have")),

@@ -62,7 +62,10 @@ impl Registry {
     /// Lists a task.
     pub fn list(self: &Arc<Self>, task: Arc<Task>) -> Listed {
         lock(&self.tasks).insert(task.id, task.clone());
-        Listed { task, registry: self.clone() }
+        Listed {
+            task,
+            registry: self.clone(),
+        }
     }
 
     /// All tasks, oldest first.
@@ -82,7 +85,11 @@ impl Registry {
 
     /// Ends the tasks that `chosen` picks; how many there were.
     pub fn end(&self, reason: Reason, detail: &str, chosen: impl Fn(&Task) -> bool) -> usize {
-        let tasks: Vec<_> = lock(&self.tasks).values().filter(|t| chosen(t)).cloned().collect();
+        let tasks: Vec<_> = lock(&self.tasks)
+            .values()
+            .filter(|t| chosen(t))
+            .cloned()
+            .collect();
         for task in &tasks {
             task.end_with(reason, detail);
         }
@@ -114,7 +121,10 @@ pub(super) struct Place {
 
 impl Gates {
     pub(super) fn new(host: usize) -> Self {
-        Self { host: Arc::new(Semaphore::new(host)), tenants: Mutex::default() }
+        Self {
+            host: Arc::new(Semaphore::new(host)),
+            tenants: Mutex::default(),
+        }
     }
 
     fn gate(&self, tenant: &TenantId, policy: &Policy) -> Arc<Gate> {
@@ -174,7 +184,10 @@ impl Gates {
         let closed = |_| Stop::new(Reason::Shutdown, Phase::Queued, 0.0, 0.0, "shutting down");
         let tenant = gate.places.clone().acquire_owned().await.map_err(closed)?;
         let host = self.host.clone().acquire_owned().await.map_err(closed)?;
-        Ok(Place { _tenant: tenant, _host: host })
+        Ok(Place {
+            _tenant: tenant,
+            _host: host,
+        })
     }
 }
 

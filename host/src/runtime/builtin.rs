@@ -24,11 +24,21 @@ const CHUNKER: &[u8] = component!("chunker");
 
 const fn chunker(label: &'static str) -> Builtin {
     let preset = Some(("strategy", label));
-    Builtin { label, kind: PluginKind::Chunker, bytes: CHUNKER, preset }
+    Builtin {
+        label,
+        kind: PluginKind::Chunker,
+        bytes: CHUNKER,
+        preset,
+    }
 }
 
 const fn agent(label: &'static str, bytes: &'static [u8]) -> Builtin {
-    Builtin { label, kind: PluginKind::Agent, bytes, preset: None }
+    Builtin {
+        label,
+        kind: PluginKind::Agent,
+        bytes,
+        preset: None,
+    }
 }
 
 /// All of them. The first agent is the default one.

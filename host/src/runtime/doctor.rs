@@ -23,12 +23,22 @@ pub struct Finding {
 
 impl Finding {
     fn good(subject: &str, message: String) -> Self {
-        Self { subject: subject.to_owned(), ok: true, message, fix: None }
+        Self {
+            subject: subject.to_owned(),
+            ok: true,
+            message,
+            fix: None,
+        }
     }
 
     fn bad(subject: &str, message: String, fix: &str) -> Self {
         let fix = Some(fix.to_owned());
-        Self { subject: subject.to_owned(), ok: false, message, fix }
+        Self {
+            subject: subject.to_owned(),
+            ok: false,
+            message,
+            fix,
+        }
     }
 
     fn of<T>(
@@ -56,7 +66,11 @@ pub(super) async fn machine(config: &Config) -> Vec<Finding> {
     let library = &config.onnxruntime;
     findings.push(match library.is_file() {
         true => Finding::good("onnxruntime", library.display().to_string()),
-        false => Finding::bad("onnxruntime", format!("{} is missing", library.display()), SETUP),
+        false => Finding::bad(
+            "onnxruntime",
+            format!("{} is missing", library.display()),
+            SETUP,
+        ),
     });
     findings.push(match Embedder::start(config) {
         Ok(embedder) => try_model(&embedder).await,
@@ -77,13 +91,21 @@ async fn try_model(embedder: &Embedder) -> Finding {
         return Finding::bad("model", "no tenant to try it with".to_owned(), SETUP);
     };
     let cancel = tokio_util::sync::CancellationToken::new();
-    let lane = Lane { tenant, share: 1, priority: Priority::Interactive, cancel };
+    let lane = Lane {
+        tenant,
+        share: 1,
+        priority: Priority::Interactive,
+        cancel,
+    };
     let tokens = embedder.tokenize("Is everything there and whole?");
     let model = embedder.model();
     match embedder.embed(&lane, vec![tokens]).await {
         Ok(vectors) if vectors.iter().all(Result::is_ok) => {
             let digest = &model.digest[..12.min(model.digest.len())];
-            let message = format!("{} {digest}, {} dimensions, embeds", model.name, model.dimensions);
+            let message = format!(
+                "{} {digest}, {} dimensions, embeds",
+                model.name, model.dimensions
+            );
             Finding::good("model", message)
         }
         Ok(_) => Finding::bad("model", "it gives no vector".to_owned(), SETUP),
@@ -126,12 +148,18 @@ impl Runtime {
         let mut findings = vec![];
         for record in records {
             let policy = self.policy(&record.name).map(|policy| policy.name.clone());
-            findings.push(Finding::of(&format!("policy of {}", record.name), policy, |name| name));
+            findings.push(Finding::of(
+                &format!("policy of {}", record.name),
+                policy,
+                |name| name,
+            ));
             if self.tenant_folder(&record.name).join("index.db").exists() {
                 let subject = format!("index of {}", record.name);
                 findings.push(match self.index(&record.name) {
                     Ok(index) => self.check_database(&subject, index.database()),
-                    Err(failure) => Finding::of(&subject, Err::<(), _>(failure), |()| String::new()),
+                    Err(failure) => {
+                        Finding::of(&subject, Err::<(), _>(failure), |()| String::new())
+                    }
                 });
             }
         }

@@ -68,15 +68,21 @@ pub struct Evaluation {
 
 /// Reads a query file: JSON lines `{id, query, relevant}`.
 pub fn read_queries(path: &Path) -> Result<Vec<EvalQuery>, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| RuntimeError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| RuntimeError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let wrong = |line: usize, message: String| RuntimeError::Queries {
         path: path.to_owned(),
         line: line + 1,
         message,
     };
     let mut queries = vec![];
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let query: EvalQuery =
             serde_json::from_str(line).map_err(|error| wrong(number, error.to_string()))?;
         if query.relevant.is_empty() {
@@ -206,10 +212,18 @@ impl Scores {
 /// nDCG@10, MRR@10, recall@5, recall@10, all gold@5, all gold@10 of one ranking.
 fn measures(found: &[String], relevant: &[String]) -> [f64; 6] {
     let relevant: HashSet<&str> = relevant.iter().map(String::as_str).collect();
-    let hits: Vec<bool> =
-        found.iter().take(DEPTH).map(|document| relevant.contains(document.as_str())).collect();
+    let hits: Vec<bool> = found
+        .iter()
+        .take(DEPTH)
+        .map(|document| relevant.contains(document.as_str()))
+        .collect();
     let discount = |rank: usize| 1.0 / ((rank + 2) as f64).log2();
-    let gain: f64 = hits.iter().enumerate().filter(|(_, hit)| **hit).map(|(r, _)| discount(r)).sum();
+    let gain: f64 = hits
+        .iter()
+        .enumerate()
+        .filter(|(_, hit)| **hit)
+        .map(|(r, _)| discount(r))
+        .sum();
     let ideal: f64 = (0..relevant.len().min(DEPTH)).map(discount).sum();
     let first = hits.iter().position(|&hit| hit);
     let within = |depth: usize| hits.iter().take(depth).filter(|&&hit| hit).count();
@@ -277,13 +291,18 @@ mod tests {
 
     #[test]
     fn a_perfect_ranking_scores_one_everywhere() {
-        assert_eq!(measures(&ids(&["a", "b", "c"]), &ids(&["b", "a"])), [1.0; 6]);
+        assert_eq!(
+            measures(&ids(&["a", "b", "c"]), &ids(&["b", "a"])),
+            [1.0; 6]
+        );
     }
 
     #[test]
     fn measures_agree_with_numbers_worked_out_by_hand() {
-        let [ndcg, mrr, r5, r10, g5, g10] =
-            measures(&ids(&["x", "a", "y", "z", "u", "v", "b"]), &ids(&["a", "b"]));
+        let [ndcg, mrr, r5, r10, g5, g10] = measures(
+            &ids(&["x", "a", "y", "z", "u", "v", "b"]),
+            &ids(&["a", "b"]),
+        );
         let expected = (1.0 / 3f64.log2() + 1.0 / 8f64.log2()) / (1.0 + 1.0 / 3f64.log2());
         assert!((ndcg - expected).abs() < 1e-12);
         assert_eq!([mrr, r5, r10, g5, g10], [0.5, 0.5, 1.0, 0.0, 1.0]);

@@ -18,8 +18,15 @@ pub struct DataFolder {
 impl DataFolder {
     /// Takes the folder, making it where there is none.
     pub fn take(path: &Path) -> Result<Self, RuntimeError> {
-        let wrong = |source| RuntimeError::Folder { path: path.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
+        let wrong = |source| RuntimeError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(wrong)?;
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -32,12 +39,18 @@ impl DataFolder {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = holder(&mut lock);
-                return Err(RuntimeError::Held { path: path.to_owned(), holder });
+                return Err(RuntimeError::Held {
+                    path: path.to_owned(),
+                    holder,
+                });
             }
             Err(TryLockError::Error(source)) => return Err(wrong(source)),
         }
         sign(&mut lock).map_err(wrong)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// Where it is.

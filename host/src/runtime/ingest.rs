@@ -119,8 +119,12 @@ impl Runtime {
         };
         let paths = request.paths.clone();
         let planned = tokio::task::spawn_blocking(move || plan(&paths, &options));
-        let plan = planned.await.map_err(|error| Stop::host(crate::task::Phase::Queued, &error.to_string()))??;
-        progress.total.store(plan.total().unwrap_or(0) as u64, Relaxed);
+        let plan = planned
+            .await
+            .map_err(|error| Stop::host(crate::task::Phase::Queued, &error.to_string()))??;
+        progress
+            .total
+            .store(plan.total().unwrap_or(0) as u64, Relaxed);
         let line = self.line(tenant, &policy, !request.no_reuse)?;
         let began = Instant::now();
         let mut driver = Driver {
@@ -228,7 +232,9 @@ impl Driver {
         if self.interrupt.is_cancelled() {
             self.report.interrupted = true;
             let ours = |task: &Task| task.tenant == self.tenant && task.kind == Kind::Ingest;
-            self.runtime.registry.end(Reason::Shutdown, "interrupted", ours);
+            self.runtime
+                .registry
+                .end(Reason::Shutdown, "interrupted", ours);
         }
         while let Some(done) = self.running.join_next().await {
             self.settle(done);
@@ -262,10 +268,17 @@ impl Driver {
                 self.running.spawn(async move {
                     let _place = place;
                     let id = document.id.clone();
-                    Done { document: id, outcome: step.run(document).await }
+                    Done {
+                        document: id,
+                        outcome: step.run(document).await,
+                    }
                 });
             }
-            Loaded::Failed { document, identified, error } => {
+            Loaded::Failed {
+                document,
+                identified,
+                error,
+            } => {
                 match identified {
                     true => self.remember(&document),
                     false => self.unidentified += 1,
@@ -295,7 +308,10 @@ impl Driver {
             return Ok(method.clone());
         }
         let wasi = self.policy.wasi;
-        let method = self.runtime.method_for(&self.tenant, media_type, wasi).await?;
+        let method = self
+            .runtime
+            .method_for(&self.tenant, media_type, wasi)
+            .await?;
         let method = Arc::new(method);
         self.methods.insert(media_type.to_owned(), method.clone());
         Ok(method)
@@ -335,7 +351,9 @@ impl Driver {
         self.progress.documents.fetch_add(1, Relaxed);
         self.progress.failed.fetch_add(1, Relaxed);
         if self.report.failures.len() < FAILURES_LISTED {
-            self.report.failures.push(DocumentFailure { document, failure });
+            self.report
+                .failures
+                .push(DocumentFailure { document, failure });
         }
     }
 
@@ -361,7 +379,9 @@ impl Driver {
             let page = move || index.document_ids(&listed, from.as_deref(), 1_000);
             let ids = tokio::task::spawn_blocking(page).await;
             let ids = ids.map_err(|e| Stop::host(crate::task::Phase::Commit, &e.to_string()))??;
-            let Some(last) = ids.last().cloned() else { return Ok(()) };
+            let Some(last) = ids.last().cloned() else {
+                return Ok(());
+            };
             let gone: Vec<String> = ids.into_iter().filter(|id| !seen.contains(id)).collect();
             if !gone.is_empty() {
                 let deleted = self.runtime.delete(&self.tenant, gone).await?;
@@ -391,7 +411,9 @@ impl Step {
         let place = self.runtime.gates.next(&listed, &self.policy).await?;
         let chunks = self.line.chunk(&listed, &document, &self.method).await?;
         drop(place);
-        self.line.store(&listed, document, &self.method, chunks).await
+        self.line
+            .store(&listed, document, &self.method, chunks)
+            .await
     }
 }
 

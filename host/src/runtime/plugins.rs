@@ -2,7 +2,7 @@
 //!
 //! A stranger's bytes are compiled in a child and run under limits before a row names them.
 
-use super::builtin::{self, Builtin, BUILTINS};
+use super::builtin::{self, BUILTINS, Builtin};
 use super::{Guests, Runtime, RuntimeError, lock};
 use crate::agent::{Agent, AgentHost};
 use crate::catalog::{NewPlugin, Role, Use};
@@ -100,7 +100,12 @@ pub async fn check_plugin(
 ) -> Result<Checked, Failure> {
     let loaded = guests.loader.load(bytes, policy.wasi)?;
     let tenant = TenantId::new("trial")?;
-    let trial = Trial { guests, embedder, policy, tenant: &tenant };
+    let trial = Trial {
+        guests,
+        embedder,
+        policy,
+        tenant: &tenant,
+    };
     let (options, results, usage) = match loaded.structure.kind {
         PluginKind::Chunker => trial.chunker(&loaded).await?,
         PluginKind::Agent => trial.agent(&loaded).await?,
@@ -138,7 +143,9 @@ impl Trial<'_> {
         let task = self.task("trial document", Limits::ingest(self.policy));
         let options = resolve(&specs, &[])?;
         let document = trial_document();
-        let chunks = chunker.chunk(sandbox, self.embedder, &task, &document, &options).await;
+        let chunks = chunker
+            .chunk(sandbox, self.embedder, &task, &document, &options)
+            .await;
         let chunks = chunks.map_err(RuntimeError::Trial)?;
         Ok((specs, chunks.len(), task.usage()))
     }
@@ -156,7 +163,9 @@ impl Trial<'_> {
             k: 5,
             options: resolve(&specs, &[])?,
         };
-        let answer = agent.answer(sandbox, self.host(&task, &index), &task, &question).await;
+        let answer = agent
+            .answer(sandbox, self.host(&task, &index), &task, &question)
+            .await;
         let answer = answer.map_err(|error| match error {
             crate::agent::AgentError::Stop(stop) => RuntimeError::Trial(stop).into(),
             other => Failure::from(other),
@@ -176,13 +185,19 @@ impl Trial<'_> {
 
     fn trial_index(&self, folder: &Path) -> Result<Index, Failure> {
         let model = self.embedder.model().digest.clone();
-        let options = IndexOptions { model, cache: MatrixCache::new(1 << 20) };
+        let options = IndexOptions {
+            model,
+            cache: MatrixCache::new(1 << 20),
+        };
         Ok(Index::open(folder, self.tenant, options)?)
     }
 }
 
 fn scratch() -> Result<tempfile::TempDir, Failure> {
-    let wrong = |source| RuntimeError::Folder { path: std::env::temp_dir(), source };
+    let wrong = |source| RuntimeError::Folder {
+        path: std::env::temp_dir(),
+        source,
+    };
     Ok(tempfile::tempdir().map_err(wrong)?)
 }
 
@@ -219,7 +234,8 @@ impl Runtime {
             kind: checked.structure.kind,
             options: &checked.options,
         };
-        self.catalog.install(tenant, &label, &plugin, policy.tenant.plugins_max)?;
+        self.catalog
+            .install(tenant, &label, &plugin, policy.tenant.plugins_max)?;
         Ok((label, checked))
     }
 
@@ -236,7 +252,12 @@ impl Runtime {
             std::fs::File::open(&folder)?.sync_all()
         };
         write().map_err(|source| {
-            PluginError::Io { what: "write", path: path.clone(), source }.into()
+            PluginError::Io {
+                what: "write",
+                path: path.clone(),
+                source,
+            }
+            .into()
         })
     }
 
@@ -247,7 +268,9 @@ impl Runtime {
     /// Removes plugin files that no tenant's history names any more.
     pub(super) fn sweep_plugins(&self) -> Result<(), Failure> {
         let needed = self.catalog.digests()?;
-        let Ok(files) = std::fs::read_dir(self.data().join("plugins")) else { return Ok(()) };
+        let Ok(files) = std::fs::read_dir(self.data().join("plugins")) else {
+            return Ok(());
+        };
         for file in files.flatten() {
             let name = file.file_name().to_string_lossy().into_owned();
             let digest = name.strip_suffix(".wasm").unwrap_or_default();
@@ -275,7 +298,9 @@ impl Runtime {
     fn plugin_info(&self, tenant: &TenantId, label: &str) -> Result<PluginInfo, Failure> {
         let all = self.plugins_of(tenant)?;
         let found = all.into_iter().find(|plugin| plugin.label == label);
-        let missing = || crate::catalog::CatalogError::NoPlugin { label: label.to_owned() };
+        let missing = || crate::catalog::CatalogError::NoPlugin {
+            label: label.to_owned(),
+        };
         found.ok_or_else(|| missing().into())
     }
 
@@ -332,13 +357,21 @@ impl Runtime {
             }
             PluginKind::Agent => vec![Role::Agent],
             PluginKind::Chunker if media_types.is_empty() => vec![Role::Chunker],
-            PluginKind::Chunker => {
-                media_types.iter().map(|name| media_type(name).map(Role::ChunkerFor)).collect::<Result<_, _>>()?
-            }
+            PluginKind::Chunker => media_types
+                .iter()
+                .map(|name| media_type(name).map(Role::ChunkerFor))
+                .collect::<Result<_, _>>()?,
         };
         for role in &roles {
             let (role, label, options) = (role.clone(), label.to_owned(), options.clone());
-            self.catalog.set_use(tenant, &Use { role, label, options })?;
+            self.catalog.set_use(
+                tenant,
+                &Use {
+                    role,
+                    label,
+                    options,
+                },
+            )?;
         }
         Ok(roles)
     }
@@ -368,7 +401,12 @@ impl Runtime {
         let loaded = guests.loader.load(builtin.bytes, Wasi::None)?;
         let embedder = self.embedder()?;
         let tenant = TenantId::new("builtin")?;
-        let trial = Trial { guests, embedder: &embedder, policy: &policy, tenant: &tenant };
+        let trial = Trial {
+            guests,
+            embedder: &embedder,
+            policy: &policy,
+            tenant: &tenant,
+        };
         let described = match builtin.kind {
             PluginKind::Chunker => trial.describe_chunker(&loaded).await,
             PluginKind::Agent => trial.describe_agent(&loaded).await,
@@ -396,9 +434,14 @@ impl Runtime {
             Some(used) => (used.label.as_str(), used.options.clone()),
             None => (builtin::default_chunker(media_type), vec![]),
         };
-        let chosen = self.chosen(tenant, label, PluginKind::Chunker, &given).await?;
+        let chosen = self
+            .chosen(tenant, label, PluginKind::Chunker, &given)
+            .await?;
         let chunker = self.linked_chunker(&chosen, wasi)?;
-        Ok(Method { chunker, options: chosen.options })
+        Ok(Method {
+            chunker,
+            options: chosen.options,
+        })
     }
 
     /// The agent of a question: the one named, else the tenant's, else the built-in default.
@@ -411,14 +454,21 @@ impl Runtime {
     ) -> Result<(String, Agent, Options), Failure> {
         let uses = self.catalog.uses(tenant)?;
         let used = uses.iter().find(|u| u.role == Role::Agent);
-        let label = named.or(used.map(|u| u.label.as_str())).unwrap_or(builtin::DEFAULT_AGENT);
+        let label = named
+            .or(used.map(|u| u.label.as_str()))
+            .unwrap_or(builtin::DEFAULT_AGENT);
         // Options that the tenant set hold for its own choice; the caller's come on top.
         let mut options = given.clone();
         if let Some(used) = used.filter(|used| used.label == label) {
-            let missing = used.options.iter().filter(|(name, _)| given.iter().all(|(g, _)| g != name));
+            let missing = used
+                .options
+                .iter()
+                .filter(|(name, _)| given.iter().all(|(g, _)| g != name));
             options.extend(missing.cloned());
         }
-        let chosen = self.chosen(tenant, label, PluginKind::Agent, &options).await?;
+        let chosen = self
+            .chosen(tenant, label, PluginKind::Agent, &options)
+            .await?;
         let agent = self.linked_agent(&chosen, wasi)?;
         Ok((label.to_owned(), agent, chosen.options))
     }
@@ -451,25 +501,42 @@ impl Runtime {
         let (kind, specs) = self.kind_and_options(tenant, label).await?;
         if kind != wanted {
             let (found, wanted) = (kind.as_str(), wanted.as_str());
-            return Err(RuntimeError::Kind { label: label.to_owned(), found, wanted }.into());
+            return Err(RuntimeError::Kind {
+                label: label.to_owned(),
+                found,
+                wanted,
+            }
+            .into());
         }
         let mut options = resolve(&specs, given)?;
         let Some(builtin) = builtin::find(label) else {
             let digest = self.catalog.plugin(tenant, label)?.digest;
-            return Ok(Chosen { digest, bytes: None, options });
+            return Ok(Chosen {
+                digest,
+                bytes: None,
+                options,
+            });
         };
         if let Some((name, value)) = builtin.preset {
             options.insert(0, (name.to_owned(), value.to_owned()));
         }
         let digest = Digest::of(builtin.bytes);
-        Ok(Chosen { digest, bytes: Some(builtin.bytes), options })
+        Ok(Chosen {
+            digest,
+            bytes: Some(builtin.bytes),
+            options,
+        })
     }
 
     /// An installed plugin's bytes. A file that is not what its name says is refused.
     fn bytes_of(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
         let path = self.plugin_file(digest);
         let read = std::fs::read(&path);
-        let bytes = read.map_err(|source| PluginError::Io { what: "read", path, source })?;
+        let bytes = read.map_err(|source| PluginError::Io {
+            what: "read",
+            path,
+            source,
+        })?;
         match Digest::of(&bytes) == *digest {
             true => Ok(bytes),
             false => Err(PluginError::Damaged { digest: *digest }.into()),
@@ -522,19 +589,27 @@ impl Trial<'_> {
         let folder = scratch()?;
         let index = Arc::new(self.trial_index(folder.path())?);
         let task = self.task("describe", Limits::query(self.policy));
-        let specs = agent.describe(sandbox, self.host(&task, &index), &task).await;
+        let specs = agent
+            .describe(sandbox, self.host(&task, &index), &task)
+            .await;
         Ok(specs.map_err(RuntimeError::Trial)?)
     }
 }
 
 fn used_for(uses: &[Use], label: &str) -> Vec<String> {
-    uses.iter().filter(|used| used.label == label).map(|used| used.role.to_string()).collect()
+    uses.iter()
+        .filter(|used| used.label == label)
+        .map(|used| used.role.to_string())
+        .collect()
 }
 
 /// Reads a plugin file, at most `mib_max` of it.
 pub fn read_plugin(file: &Path, mib_max: usize) -> Result<Vec<u8>, Failure> {
     use std::io::Read;
-    let wrong = |source| RuntimeError::Read { path: file.to_owned(), source };
+    let wrong = |source| RuntimeError::Read {
+        path: file.to_owned(),
+        source,
+    };
     let limit = (mib_max as u64) << 20;
     let opened = std::fs::File::open(file).map_err(wrong)?;
     let size = opened.metadata().map_err(wrong)?.len();
@@ -542,15 +617,24 @@ pub fn read_plugin(file: &Path, mib_max: usize) -> Result<Vec<u8>, Failure> {
         return Err(PluginError::TooLarge { size, limit }.into());
     }
     let mut bytes = Vec::new();
-    opened.take(limit + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    opened
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(wrong)?;
     match bytes.len() as u64 > limit {
-        true => Err(PluginError::TooLarge { size: bytes.len() as u64, limit }.into()),
+        true => Err(PluginError::TooLarge {
+            size: bytes.len() as u64,
+            limit,
+        }
+        .into()),
         false => Ok(bytes),
     }
 }
 
 fn label_of(file: &Path) -> Result<String, Failure> {
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase());
+    let stem = file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().to_lowercase());
     let stem = stem.unwrap_or_default().replace(['_', '.', ' '], "-");
     Ok(stem)
 }

@@ -86,12 +86,17 @@ impl Runtime {
             None => self.default_agent(tenant)?,
         };
         let given = self.with_k(tenant, &label, request).await?;
-        let (label, agent, options) =
-            self.agent_for(tenant, Some(&label), &given, policy.wasi).await?;
+        let (label, agent, options) = self
+            .agent_for(tenant, Some(&label), &given, policy.wasi)
+            .await?;
         let (index, embedder) = (self.index(tenant)?, self.embedder()?);
         let model = embedder.model().digest.clone();
-        let task =
-            Task::new(tenant.clone(), Kind::Query, &request.question, Limits::query(&policy));
+        let task = Task::new(
+            tenant.clone(),
+            Kind::Query,
+            &request.question,
+            Limits::query(&policy),
+        );
         let task = self.registry.list(task);
         let _place = self.gates.admit(&task, &policy).await?;
         let mut lane = super::ingest::lane(tenant, &policy, Priority::Interactive);
@@ -116,7 +121,11 @@ impl Runtime {
             hops: answer.hops,
             degraded: answer.degraded,
         };
-        Ok(QueryOutcome { passages: answer.passages, receipt, usage: task.usage() })
+        Ok(QueryOutcome {
+            passages: answer.passages,
+            receipt,
+            usage: task.usage(),
+        })
     }
 
     /// The caller's options, with `k` where the agent declares it and the caller did not set it there.

@@ -51,13 +51,20 @@ impl Runtime {
     /// Removes a tenant with its documents and plugins, ending its tasks.
     pub fn remove_tenant(&self, name: &TenantId) -> Result<(), Failure> {
         self.catalog.remove_tenant(name)?;
-        self.registry.end(Reason::Suspended, "the tenant was removed", |t| t.tenant == *name);
+        self.registry
+            .end(Reason::Suspended, "the tenant was removed", |t| {
+                t.tenant == *name
+            });
         lock(&self.policies).remove(name);
         lock(&self.indexes).remove(name);
         let folder = self.tenant_folder(name);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(super::RuntimeError::Folder { path: folder, source: error }.into())
+                Err(super::RuntimeError::Folder {
+                    path: folder,
+                    source: error,
+                }
+                .into())
             }
             _ => self.sweep_plugins(),
         }
@@ -67,7 +74,10 @@ impl Runtime {
     pub fn set_suspended(&self, name: &TenantId, suspended: bool) -> Result<(), Failure> {
         self.catalog.set_suspended(name, suspended)?;
         if suspended {
-            self.registry.end(Reason::Suspended, "the tenant was suspended", |t| t.tenant == *name);
+            self.registry
+                .end(Reason::Suspended, "the tenant was suspended", |t| {
+                    t.tenant == *name
+                });
         }
         Ok(())
     }
@@ -75,7 +85,10 @@ impl Runtime {
     /// All tenants, by name.
     pub fn tenants(&self) -> Result<Vec<TenantInfo>, Failure> {
         let records = self.catalog.tenants()?;
-        records.iter().map(|record| self.describe_tenant(record)).collect()
+        records
+            .iter()
+            .map(|record| self.describe_tenant(record))
+            .collect()
     }
 
     /// One tenant.
@@ -101,7 +114,10 @@ impl Runtime {
             storage_bytes: counts.map_or(0, |c| c.bytes),
             index_generation: counts.map_or(0, |c| c.generation),
             plugins: self.plugins_of(&record.name)?,
-            uses: uses.into_iter().map(|used| (used.role.to_string(), used.label)).collect(),
+            uses: uses
+                .into_iter()
+                .map(|used| (used.role.to_string(), used.label))
+                .collect(),
         })
     }
 

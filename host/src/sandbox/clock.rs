@@ -22,7 +22,11 @@ impl GuestClock {
     pub(super) fn new(task: Arc<Task>) -> Arc<Self> {
         let slice_began_ns = AtomicU64::new(thread_cpu_ns());
         let host_in_slice_ns = AtomicU64::new(0);
-        Arc::new(Self { task, slice_began_ns, host_in_slice_ns })
+        Arc::new(Self {
+            task,
+            slice_began_ns,
+            host_in_slice_ns,
+        })
     }
 
     /// Guest CPU so far, the running slice included. Only on the thread that runs the slice.
@@ -32,7 +36,8 @@ impl GuestClock {
 
     /// Takes host work out of the running slice.
     pub(super) fn exclude(&self, host: Duration) {
-        self.host_in_slice_ns.fetch_add(crate::task::nanos(host), Relaxed);
+        self.host_in_slice_ns
+            .fetch_add(crate::task::nanos(host), Relaxed);
     }
 
     fn slice(&self) -> Duration {

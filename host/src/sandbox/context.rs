@@ -1,7 +1,8 @@
 //! What a store carries: the task, its memory limiter, its handles, and the host's side `T`.
 //!
 //! Every host call passes here, whatever its interface: it is counted, timed and placed in its phase.
-//! What the call does is not known here.
+//! The engine also leaves the guest for work of its own (growing memory, yielding): that is no host call,
+//! and is neither counted nor taken for waiting. What a call does is not known here.
 
 use super::clock::GuestClock;
 use super::limiter::Limiter;
@@ -28,7 +29,21 @@ pub struct Context<T> {
     limiter: Limiter,
     clock: Arc<GuestClock>,
     running: Phase,
-    host_call: Option<Instant>,
+    /// How deep the engine is in leaving the guest: a call may make the guest allocate, which may grow its
+    /// memory.
+    depth: u32,
+    host_call: Option<HostCall>,
+    /// What was left when the engine last went back to the guest. The same when the guest ends: it ran
+    /// nothing since, so it ended inside of what the engine did for it.
+    fuel_at_entry: Option<u64>,
+}
+
+/// A host call that is under way.
+#[derive(Debug, Clone, Copy)]
+struct HostCall {
+    began: Instant,
+    depth: u32,
+    phase: Phase,
 }
 
 impl<T> Context<T> {
@@ -43,7 +58,9 @@ impl<T> Context<T> {
             table,
             wasi: None,
             running: Phase::Instantiate,
+            depth: 0,
             host_call: None,
+            fuel_at_entry: None,
         }
     }
 
@@ -59,9 +76,24 @@ impl<T> Context<T> {
         charged.map_err(|_| Halted)
     }
 
-    /// Begins a named host call.
-    pub fn enter(&self, phase: Phase) {
+    /// Begins a host call, before anything of it is done: refused calls count too.
+    pub fn enter(&mut self, phase: Phase) -> Result<(), Halted> {
         self.task.enter(phase);
+        self.host_call = Some(HostCall {
+            began: Instant::now(),
+            depth: self.depth,
+            phase,
+        });
+        let counted = self.task.charge_or_end(Meter::HostCalls, 1);
+        counted.map_err(|_| Halted)
+    }
+
+    /// As [`Context::enter`], for the system interface, which asks for its state several times in one call
+    /// and cannot be told no: the task ends when the call returns.
+    pub(super) fn enter_wasi(&mut self) {
+        if self.host_call.is_none() {
+            let _ = self.enter(Phase::HostWasi);
+        }
     }
 
     pub(super) fn limiter(&mut self) -> &mut Limiter {
@@ -94,36 +126,59 @@ impl<T> Context<T> {
         task.check().map_err(|_| Halted)
     }
 
+    /// Bytes that the guest may hand over where it is now: its result, or the arguments of a call.
+    pub(super) fn acceptable_bytes(&self) -> usize {
+        let limits = &self.task.limits;
+        let crossed = self.task.meters.charged(Meter::Boundary);
+        let left = limits.boundary_bytes.saturating_sub(crossed);
+        let most = match self.task.phase() {
+            Phase::Result => left.min(limits.output_bytes),
+            _ => left,
+        };
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
     pub(super) fn enter_guest(&mut self) {
-        let phase = if self.host_call.is_some() { Phase::Realloc } else { self.running };
+        self.fuel_at_entry = None;
+        let phase = match self.host_call {
+            Some(_) => Phase::Realloc,
+            None => self.running,
+        };
         self.task.enter(phase);
     }
 
-    pub(super) fn leave_guest(&mut self) {
-        if self.host_call.is_none() && self.running == Phase::Call {
-            self.task.enter(Phase::Result);
-        }
+    pub(super) fn leave_guest(&mut self, fuel: u64) {
+        let ended_within = self.fuel_at_entry == Some(fuel);
+        match self.host_call {
+            Some(call) => self.task.enter(call.phase),
+            None if self.running == Phase::Call && !ended_within => self.task.enter(Phase::Result),
+            None => self.running,
+        };
     }
 
-    /// Counts the call before anything of it is done: refused calls count too.
-    pub(super) fn enter_host(&mut self) -> Result<(), Halted> {
-        self.task.enter(Phase::HostWasi);
-        self.host_call = Some(Instant::now());
-        let counted = self.task.charge_or_end(Meter::HostCalls, 1);
-        counted.map_err(|_| Halted)
+    pub(super) fn enter_host(&mut self) {
+        self.depth += 1;
     }
 
-    pub(super) fn leave_host(&mut self) {
-        if let Some(began) = self.host_call.take() {
-            self.task.meters.add_host_wait(began.elapsed());
+    pub(super) fn leave_host(&mut self, fuel: u64) -> Result<(), Halted> {
+        self.fuel_at_entry = Some(fuel);
+        let over = self.host_call.filter(|call| call.depth == self.depth);
+        self.depth = self.depth.saturating_sub(1);
+        if let Some(call) = over {
+            self.host_call = None;
+            self.task.meters.add_host_wait(call.began.elapsed());
+            self.task.enter(self.running);
+            self.task.check().map_err(|_| Halted)?;
         }
-        self.task.enter(self.running);
+        Ok(())
     }
 }
 
 impl<T> std::fmt::Debug for Context<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("task", &self.task.id).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("task", &self.task.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +188,7 @@ impl<T> options::Host for Context<T> {}
 /// The imports that both worlds share.
 impl<T> host::Host for Context<T> {
     fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
-        self.enter(Phase::HostLog);
+        self.enter(Phase::HostLog)?;
         self.cross(message.len())?;
         let limit = self.task.limits.log_bytes;
         let before = self.task.meters.add_log(message.len() as u64);
@@ -146,7 +201,7 @@ impl<T> host::Host for Context<T> {
     }
 
     fn budget(&mut self) -> wasmtime::Result<host::Remaining> {
-        self.enter(Phase::HostBudget);
+        self.enter(Phase::HostBudget)?;
         self.cross(size_of::<host::Remaining>())?;
         let (task, limits) = (&self.task, &self.task.limits);
         let left = |meter: Meter| limits.of(meter).saturating_sub(task.meters.charged(meter));

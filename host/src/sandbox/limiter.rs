@@ -23,7 +23,11 @@ pub(super) struct Limiter {
 
 impl Limiter {
     pub(super) fn new(task: Arc<Task>) -> Self {
-        Self { task, bytes: 0, pending: 0 }
+        Self {
+            task,
+            bytes: 0,
+            pending: 0,
+        }
     }
 
     /// Bytes of memories and tables now.
@@ -51,7 +55,10 @@ impl Limiter {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people; 2^53 bytes are enough")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "for people; 2^53 bytes are enough"
+)]
 fn over(limit: u64, asked: u64, phase: Phase) -> Stop {
     let mib = |bytes: u64| (bytes as f64 / f64::from(1 << 20) * 100.0).round() / 100.0;
     let detail = "memories and tables together would pass the limit";

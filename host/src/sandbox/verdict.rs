@@ -47,6 +47,12 @@ fn by_text(task: &Task, phase: Phase, text: &str) -> Stop {
 }
 
 fn trapped(task: &Task, phase: Phase, trap: Trap) -> Stop {
+    // A trap of the guest's code ends the call, and the engine says so only after it has left.
+    let phase = if phase == Phase::Result {
+        Phase::Call
+    } else {
+        phase
+    };
     match trap {
         Trap::OutOfFuel => {
             let limit = count(task.limits.fuel);
@@ -83,7 +89,13 @@ fn handles(task: &Task, phase: Phase) -> Stop {
 /// The guest's CPU ran out.
 pub(super) fn cpu(task: &Task, used: Duration) -> Stop {
     let detail = "the guest used all its CPU time";
-    Stop::new(Reason::Cpu, task.phase(), millis(task.limits.cpu), millis(used), detail)
+    Stop::new(
+        Reason::Cpu,
+        task.phase(),
+        millis(task.limits.cpu),
+        millis(used),
+        detail,
+    )
 }
 
 /// The wall clock ran out. The guest is to blame only where it had the time: what it spent waiting
@@ -96,7 +108,10 @@ pub(super) fn wall(task: &Task) -> Stop {
     let (blame, detail) = if had_it {
         (Blame::Guest, "the guest ran until its wall time was over")
     } else {
-        (Blame::Limit, "the wall time passed while the guest was waiting")
+        (
+            Blame::Limit,
+            "the wall time passed while the guest was waiting",
+        )
     };
     Stop::new(Reason::Wall, phase, millis(wall), millis(wall), detail).blaming(blame)
 }

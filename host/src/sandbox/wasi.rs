@@ -22,6 +22,7 @@ pub fn link_wasi<T: Send + 'static>(linker: &mut Linker<Context<T>>) -> wasmtime
 
 impl<T: Send> WasiView for Context<T> {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.enter_wasi();
         let task = &self.task;
         WasiCtxView {
             ctx: self.wasi.get_or_insert_with(|| empty(task)),

@@ -149,7 +149,10 @@ impl Meters {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people; 2^53 bytes are enough")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "for people; 2^53 bytes are enough"
+)]
 fn spent(meter: Meter, limit: u64, used: u64) -> Spent {
     let (unit, base) = meter.unit();
     Spent {

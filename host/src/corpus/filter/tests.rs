@@ -4,12 +4,15 @@ use super::*;
 
 fn matches(filter: &str, metadata: &str) -> bool {
     let metadata: Metadata = serde_json::from_str(metadata).unwrap();
-    Filter::parse(filter).unwrap().matches("docs/a.md", "Über", &metadata)
+    Filter::parse(filter)
+        .unwrap()
+        .matches("docs/a.md", "Über", &metadata)
 }
 
 #[test]
 fn conditions_hold_where_they_should() {
-    let meta = r#"{"year": 2021, "lang": "en", "tags": ["a", 7, null], "draft": false, "x.\"y": 1.5}"#;
+    let meta =
+        r#"{"year": 2021, "lang": "en", "tags": ["a", 7, null], "draft": false, "x.\"y": 1.5}"#;
     for yes in [
         "{}",
         r#"{"year": 2021}"#,
@@ -53,8 +56,14 @@ fn numbers_compare_exactly() {
     let big = r#"{"n": 9007199254740993}"#;
     assert!(matches(r#"{"n": 9007199254740993}"#, big));
     assert!(!matches(r#"{"n": 9007199254740992.0}"#, big));
-    assert!(matches(r#"{"n": {"gt": 9007199254740992.0, "lt": 1e300}}"#, big));
-    assert!(matches(r#"{"n": {"gt": -1e300}}"#, r#"{"n": 18446744073709551615}"#));
+    assert!(matches(
+        r#"{"n": {"gt": 9007199254740992.0, "lt": 1e300}}"#,
+        big
+    ));
+    assert!(matches(
+        r#"{"n": {"gt": -1e300}}"#,
+        r#"{"n": 18446744073709551615}"#
+    ));
     assert!(matches(r#"{"n": {"lt": -1}}"#, r#"{"n": -1.5}"#));
     assert!(matches(r#"{"n": {"gt": -2}}"#, r#"{"n": -1.5}"#));
 }
@@ -78,9 +87,15 @@ fn errors_say_what_and_where() {
         (r#"{"and": {}}"#, "and"),
         (r#"{"or": [{"a": 1}, 2]}"#, "or[1]"),
         (r#"{"not": [1]}"#, "not"),
-        (&nested(MAX_FILTER_DEPTH), &["not"; MAX_FILTER_DEPTH].join(".")),
+        (
+            &nested(MAX_FILTER_DEPTH),
+            &["not"; MAX_FILTER_DEPTH].join("."),
+        ),
         (&wide, "a.in"),
-        (&format!(r#"{{"a": "{}"}}"#, "x".repeat(MAX_FILTER_BYTES)), ""),
+        (
+            &format!(r#"{{"a": "{}"}}"#, "x".repeat(MAX_FILTER_BYTES)),
+            "",
+        ),
     ] {
         let error = Filter::parse(filter).expect_err(filter);
         assert_eq!(error.at, at, "{error}");
@@ -91,8 +106,16 @@ fn errors_say_what_and_where() {
 fn the_caller_s_filter_holds_besides() {
     let meta = serde_json::from_str(r#"{"a": 1, "b": 2}"#).unwrap();
     let one = |f: &str| Filter::parse(f).unwrap();
-    assert!(one(r#"{"a": 1}"#).and(one(r#"{"b": 2}"#)).matches("", "", &meta));
-    assert!(!one(r#"{"a": 1}"#).and(one(r#"{"b": 3}"#)).matches("", "", &meta));
+    assert!(
+        one(r#"{"a": 1}"#)
+            .and(one(r#"{"b": 2}"#))
+            .matches("", "", &meta)
+    );
+    assert!(
+        !one(r#"{"a": 1}"#)
+            .and(one(r#"{"b": 3}"#))
+            .matches("", "", &meta)
+    );
     let fields = one(r#"{"or": [{"a": 1, "title": "t"}, {"not": {"b": {"gt": 1}}}]}"#);
     assert_eq!(fields.fields().into_iter().collect::<Vec<_>>(), ["a", "b"]);
 }

@@ -1,9 +1,10 @@
-//! Writes an ONNX graph: nodes and small constants in memory, weights straight to a data file.
+//! Writes an ONNX graph: nodes and small constants in memory, weights straight to a data file. And reads
+//! back where in the data file each weight is.
 //!
 //! Knows operators, names and alignment; what the graph computes is its caller's business.
 
-use super::proto;
 use super::ModelError;
+use super::proto;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -24,20 +25,33 @@ pub(super) struct GraphWriter<W> {
 impl<W: Write> GraphWriter<W> {
     /// An empty graph; weights go to `data`, which the graph will refer to as `data_file`.
     pub(super) fn new(name: &str, data: W, data_file: &str) -> Self {
-        let graph = proto::Graph { name: name.to_owned(), ..Default::default() };
-        Self { graph, data, data_file: data_file.to_owned(), offset: 0 }
+        let graph = proto::Graph {
+            name: name.to_owned(),
+            ..Default::default()
+        };
+        Self {
+            graph,
+            data,
+            data_file: data_file.to_owned(),
+            offset: 0,
+        }
     }
 
     /// An input of 64-bit integers, every dimension known only at run time.
     pub(super) fn input(&mut self, name: &str, dimensions: &[&str]) -> Value {
         let dim = dimensions.iter().map(|d| named(d)).collect();
-        self.graph.input.push(value_info(name, proto::TYPE_INT64, dim));
+        self.graph
+            .input
+            .push(value_info(name, proto::TYPE_INT64, dim));
         name.to_owned()
     }
 
     /// Makes `value` the output `[batch, width]` under its own name.
     pub(super) fn output(&mut self, value: &str, batch: &str, width: usize) {
-        let fixed = proto::Dimension { dim_value: Some(width as i64), dim_param: None };
+        let fixed = proto::Dimension {
+            dim_value: Some(width as i64),
+            dim_param: None,
+        };
         let info = value_info(value, proto::TYPE_FLOAT, vec![named(batch), fixed]);
         self.graph.output.push(info);
     }
@@ -67,7 +81,12 @@ impl<W: Write> GraphWriter<W> {
 
     /// A constant number.
     pub(super) fn scalar(&mut self, name: &str, value: f32) -> Value {
-        self.inline(name, proto::TYPE_FLOAT, vec![], value.to_le_bytes().to_vec())
+        self.inline(
+            name,
+            proto::TYPE_FLOAT,
+            vec![],
+            value.to_le_bytes().to_vec(),
+        )
     }
 
     /// A constant list of integers.
@@ -94,8 +113,13 @@ impl<W: Write> GraphWriter<W> {
         dims: &[usize],
         bytes: &[u8],
     ) -> Result<Value, ModelError> {
-        let offset = self.append(bytes).map_err(|e| ModelError::file(Path::new(&self.data_file), e))?;
-        let entry = |key: &str, value: String| proto::StringEntry { key: key.to_owned(), value };
+        let offset = self
+            .append(bytes)
+            .map_err(|e| ModelError::file(Path::new(&self.data_file), e))?;
+        let entry = |key: &str, value: String| proto::StringEntry {
+            key: key.to_owned(),
+            value,
+        };
         self.graph.initializer.push(proto::Tensor {
             dims: dims.iter().map(|&d| d as i64).collect(),
             data_type: proto::TYPE_FLOAT,
@@ -127,38 +151,101 @@ impl<W: Write> GraphWriter<W> {
             ir_version: 8,
             producer_name: "stockade".to_owned(),
             graph: Some(self.graph),
-            opset_import: vec![proto::OperatorSet { domain: String::new(), version: opset }],
+            opset_import: vec![proto::OperatorSet {
+                domain: String::new(),
+                version: opset,
+            }],
         };
         (prost::Message::encode_to_vec(&model), self.data)
     }
 }
 
+/// Where in the data file a weight is.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::embedder) struct Placed {
+    pub(in crate::embedder) name: String,
+    pub(in crate::embedder) dims: Vec<i64>,
+    /// First byte.
+    pub(in crate::embedder) offset: u64,
+    /// Bytes: four a number.
+    pub(in crate::embedder) length: u64,
+}
+
+/// The weights of a graph that [`GraphWriter`] wrote, in the order of the data file.
+pub(super) fn placed(onnx: &[u8]) -> io::Result<Vec<Placed>> {
+    let model: proto::Model = prost::Message::decode(onnx).map_err(io::Error::other)?;
+    let tensors = model.graph.unwrap_or_default().initializer;
+    tensors
+        .iter()
+        .filter(|t| t.data_location == Some(proto::LOCATION_EXTERNAL))
+        .map(place)
+        .collect()
+}
+
+fn place(tensor: &proto::Tensor) -> io::Result<Placed> {
+    let number = |key: &str| {
+        let entry = tensor.external_data.iter().find(|e| e.key == key);
+        let number = entry.and_then(|e| e.value.parse().ok());
+        number.ok_or_else(|| io::Error::other(format!("weight {} has no {key}", tensor.name)))
+    };
+    let (offset, length) = (number("offset")?, number("length")?);
+    Ok(Placed {
+        name: tensor.name.clone(),
+        dims: tensor.dims.clone(),
+        offset,
+        length,
+    })
+}
+
 /// A float attribute.
 pub(super) fn float(name: &str, value: f32) -> proto::Attribute {
     let (name, f) = (name.to_owned(), Some(value));
-    proto::Attribute { name, f, kind: proto::ATTRIBUTE_FLOAT, ..Default::default() }
+    proto::Attribute {
+        name,
+        f,
+        kind: proto::ATTRIBUTE_FLOAT,
+        ..Default::default()
+    }
 }
 
 /// An integer attribute.
 pub(super) fn integer(name: &str, value: i64) -> proto::Attribute {
     let (name, i) = (name.to_owned(), Some(value));
-    proto::Attribute { name, i, kind: proto::ATTRIBUTE_INT, ..Default::default() }
+    proto::Attribute {
+        name,
+        i,
+        kind: proto::ATTRIBUTE_INT,
+        ..Default::default()
+    }
 }
 
 /// An attribute that is a list of integers.
 pub(super) fn integers(name: &str, values: &[i64]) -> proto::Attribute {
     let (name, ints) = (name.to_owned(), values.to_vec());
-    proto::Attribute { name, ints, kind: proto::ATTRIBUTE_INTS, ..Default::default() }
+    proto::Attribute {
+        name,
+        ints,
+        kind: proto::ATTRIBUTE_INTS,
+        ..Default::default()
+    }
 }
 
 fn named(dimension: &str) -> proto::Dimension {
-    proto::Dimension { dim_value: None, dim_param: Some(dimension.to_owned()) }
+    proto::Dimension {
+        dim_value: None,
+        dim_param: Some(dimension.to_owned()),
+    }
 }
 
 fn value_info(name: &str, elem_type: i32, dim: Vec<proto::Dimension>) -> proto::ValueInfo {
-    let tensor = proto::TensorType { elem_type, shape: Some(proto::Shape { dim }) };
+    let tensor = proto::TensorType {
+        elem_type,
+        shape: Some(proto::Shape { dim }),
+    };
     proto::ValueInfo {
         name: name.to_owned(),
-        r#type: Some(proto::Type { tensor_type: Some(tensor) }),
+        r#type: Some(proto::Type {
+            tensor_type: Some(tensor),
+        }),
     }
 }

@@ -79,7 +79,10 @@ impl Pooling {
             (self.pooling_mode_cls_token, "cls token"),
             (self.pooling_mode_mean_tokens, "mean"),
             (self.pooling_mode_max_tokens, "max"),
-            (self.pooling_mode_mean_sqrt_len_tokens, "mean by square root of length"),
+            (
+                self.pooling_mode_mean_sqrt_len_tokens,
+                "mean by square root of length",
+            ),
             (self.pooling_mode_weightedmean_tokens, "weighted mean"),
             (self.pooling_mode_lasttoken, "last token"),
         ]
@@ -93,7 +96,12 @@ impl Pooling {
 pub(super) fn shape(dir: &Path, max_tokens: usize) -> Result<Shape, ModelError> {
     let path = dir.join("config.json");
     let config: Config = read_json(&path)?;
-    let refuse = |what: String| Err(ModelError::NotSupported { dir: dir.to_owned(), what });
+    let refuse = |what: String| {
+        Err(ModelError::NotSupported {
+            dir: dir.to_owned(),
+            what,
+        })
+    };
     if config.model_type != "bert" || config.architectures.iter().any(|a| a != "BertModel") {
         let found = format!("{} {}", config.model_type, config.architectures.join(" "));
         return refuse(format!("architecture '{}'", found.trim()));
@@ -102,16 +110,35 @@ pub(super) fn shape(dir: &Path, max_tokens: usize) -> Result<Shape, ModelError> 
         return refuse(format!("activation '{}'", config.hidden_act));
     }
     if config.position_embedding_type != "absolute" {
-        return refuse(format!("position embedding '{}'", config.position_embedding_type));
+        return refuse(format!(
+            "position embedding '{}'",
+            config.position_embedding_type
+        ));
     }
     if config.hidden_size != DIMENSIONS {
-        return refuse(format!("{} dimensions instead of {DIMENSIONS}", config.hidden_size));
+        return refuse(format!(
+            "{} dimensions instead of {DIMENSIONS}",
+            config.hidden_size
+        ));
     }
-    if config.num_attention_heads == 0 || config.hidden_size % config.num_attention_heads != 0 {
+<<<<<<< HEAD
+    if config.num_attention_heads == 0
+        || !config
+            .hidden_size
+            .is_multiple_of(config.num_attention_heads)
+=======
+    if !config
+        .hidden_size
+        .is_multiple_of(config.num_attention_heads)
+>>>>>>> embedder
+    {
         return refuse(format!("{} attention heads", config.num_attention_heads));
     }
     if config.max_position_embeddings < max_tokens {
-        return refuse(format!("room for {} tokens only", config.max_position_embeddings));
+        return refuse(format!(
+            "room for {} tokens only",
+            config.max_position_embeddings
+        ));
     }
     check_pooling(dir)?;
     Ok(Shape {
@@ -137,7 +164,10 @@ fn check_pooling(dir: &Path) -> Result<(), ModelError> {
         return Ok(());
     }
     let what = format!("pooling '{}'", modes.join(" + "));
-    Err(ModelError::NotSupported { dir: dir.to_owned(), what })
+    Err(ModelError::NotSupported {
+        dir: dir.to_owned(),
+        what,
+    })
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
@@ -157,8 +187,14 @@ impl<'a> Weights<'a> {
     pub(super) fn new(file: &'a Path, bytes: &'a [u8]) -> Result<Self, ModelError> {
         let tensors = SafeTensors::deserialize(bytes)
             .map_err(|e| ModelError::file(file, std::io::Error::other(e)))?;
-        let prefixed = tensors.tensor("bert.embeddings.word_embeddings.weight").is_ok();
-        Ok(Self { file, tensors, prefix: if prefixed { "bert." } else { "" } })
+        let prefixed = tensors
+            .tensor("bert.embeddings.word_embeddings.weight")
+            .is_ok();
+        Ok(Self {
+            file,
+            tensors,
+            prefix: if prefixed { "bert." } else { "" },
+        })
     }
 
     /// A weight's bytes, little-endian f32 in row order, of exactly this shape.
@@ -176,7 +212,10 @@ impl<'a> Weights<'a> {
             return Err(wrong(format!("is {:?} instead of F32", tensor.dtype())));
         }
         if tensor.shape() != shape {
-            return Err(wrong(format!("is {:?} instead of {shape:?}", tensor.shape())));
+            return Err(wrong(format!(
+                "is {:?} instead of {shape:?}",
+                tensor.shape()
+            )));
         }
         Ok(tensor.data())
     }
@@ -206,14 +245,23 @@ impl<'a> Weights<'a> {
         hidden: usize,
         types: usize,
     ) -> Result<Vec<u8>, ModelError> {
-        let table = self.get("embeddings.position_embeddings.weight", &[positions, hidden])?;
+        let table = self.get(
+            "embeddings.position_embeddings.weight",
+            &[positions, hidden],
+        )?;
         let kinds = self.get("embeddings.token_type_embeddings.weight", &[types, hidden])?;
         let kind: Vec<f32> = floats(kinds).take(hidden).collect();
-        let sums = floats(table).zip(kind.iter().cycle()).flat_map(|(p, k)| (p + k).to_le_bytes());
+        let sums = floats(table)
+            .zip(kind.iter().cycle())
+            .flat_map(|(p, k)| (p + k).to_le_bytes());
         Ok(sums.collect())
     }
 }
 
 fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
-    bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b))
+    bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
 }

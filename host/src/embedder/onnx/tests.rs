@@ -14,8 +14,11 @@ fn folder() -> TempDir {
     for name in ["config.json", "tokenizer.json", "1_Pooling/config.json"] {
         std::fs::copy(from.join(name), dir.path().join(name)).unwrap();
     }
-    std::os::unix::fs::symlink(from.join(manifest::WEIGHTS), dir.path().join(manifest::WEIGHTS))
-        .unwrap();
+    std::os::unix::fs::symlink(
+        from.join(manifest::WEIGHTS),
+        dir.path().join(manifest::WEIGHTS),
+    )
+    .unwrap();
     dir
 }
 
@@ -42,17 +45,35 @@ fn a_damaged_file_is_named_and_import_repairs_it() {
     let graph = dir.path().join(manifest::GRAPH);
     std::fs::write(&graph, "damaged").unwrap();
     let error = Manifest::check(dir.path()).unwrap_err();
-    let ModelError::Unexpected { path, expected, found, .. } = &error else { panic!("{error}") };
+    let ModelError::Unexpected {
+        path,
+        expected,
+        found,
+        ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
     assert_eq!(path, &graph);
     assert_ne!(expected, found);
     assert!(error.hint().unwrap().contains("cargo xtask setup"));
-    assert_eq!(import(dir.path()).unwrap(), Imported { model, written: true });
+    assert_eq!(
+        import(dir.path()).unwrap(),
+        Imported {
+            model,
+            written: true
+        }
+    );
 }
 
 #[test]
 fn other_architectures_are_refused_by_name() {
     let dir = folder();
-    replace_in(dir.path().join("config.json"), "\"BertModel\"", "\"XLMRobertaModel\"");
+    replace_in(
+        dir.path().join("config.json"),
+        "\"BertModel\"",
+        "\"XLMRobertaModel\"",
+    );
     let error = import(dir.path()).unwrap_err();
     assert!(error.to_string().contains("XLMRobertaModel"), "{error}");
     assert!(!dir.path().join(manifest::MANIFEST).exists());
@@ -62,7 +83,11 @@ fn other_architectures_are_refused_by_name() {
 fn other_pooling_is_refused_by_name() {
     let dir = folder();
     let file = dir.path().join("1_Pooling/config.json");
-    replace_in(file, "\"pooling_mode_cls_token\": false", "\"pooling_mode_cls_token\": true");
+    replace_in(
+        file,
+        "\"pooling_mode_cls_token\": false",
+        "\"pooling_mode_cls_token\": true",
+    );
     let error = import(dir.path()).unwrap_err();
     assert!(error.to_string().contains("cls token + mean"), "{error}");
 }
@@ -70,7 +95,11 @@ fn other_pooling_is_refused_by_name() {
 #[test]
 fn weights_of_another_shape_are_refused_by_name() {
     let dir = folder();
-    replace_in(dir.path().join("config.json"), "\"vocab_size\": 30522", "\"vocab_size\": 30523");
+    replace_in(
+        dir.path().join("config.json"),
+        "\"vocab_size\": 30522",
+        "\"vocab_size\": 30523",
+    );
     let error = import(dir.path()).unwrap_err();
     assert!(error.to_string().contains("word_embeddings"), "{error}");
 }

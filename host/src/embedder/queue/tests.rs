@@ -17,7 +17,11 @@ struct Arena {
 impl Arena {
     fn new() -> Self {
         let queue = Queue::new(BATCH, 1_000_000);
-        Self { queue, waiting: vec![], owners: HashMap::new() }
+        Self {
+            queue,
+            waiting: vec![],
+            owners: HashMap::new(),
+        }
     }
 
     /// Queues texts of these lengths as one call; how many there was no room for.
@@ -37,7 +41,10 @@ impl Arena {
     /// The next batch as (owner, length) of each text.
     fn take(&mut self) -> Vec<(String, usize)> {
         let batch = self.queue.take().unwrap_or_default();
-        batch.iter().map(|i| (self.owners[&i.call()].clone(), i.cost())).collect()
+        batch
+            .iter()
+            .map(|i| (self.owners[&i.call()].clone(), i.cost()))
+            .collect()
     }
 
     /// Tokens served to each owner over the next batches.
@@ -52,7 +59,12 @@ impl Arena {
 
 fn lane(tenant: &str, share: u32, priority: Priority) -> Lane {
     let tenant = TenantId::new(tenant).unwrap();
-    Lane { tenant, share, priority, cancel: CancellationToken::new() }
+    Lane {
+        tenant,
+        share,
+        priority,
+        cancel: CancellationToken::new(),
+    }
 }
 
 fn bulk(tenant: &str) -> Lane {
@@ -65,7 +77,10 @@ fn interactive(tenant: &str) -> Lane {
 
 /// Text lengths that repeat every seventh.
 fn mixed(count: usize) -> impl Iterator<Item = usize> {
-    [12, 120, 250, 33, 180, 7, 90].into_iter().cycle().take(count)
+    [12, 120, 250, 33, 180, 7, 90]
+        .into_iter()
+        .cycle()
+        .take(count)
 }
 
 #[test]
@@ -79,7 +94,10 @@ fn weights_are_obeyed_within_five_percent() {
     for (tenant, share) in [("one", 1.0), ("two", 2.0), ("four", 4.0)] {
         let got = served[tenant] as f64 / total as f64;
         let due = share / 7.0;
-        assert!((got / due - 1.0).abs() < 0.05, "{tenant}: {got} instead of {due}");
+        assert!(
+            (got / due - 1.0).abs() < 0.05,
+            "{tenant}: {got} instead of {due}"
+        );
     }
 }
 
@@ -112,7 +130,9 @@ fn batches_stay_within_the_budget_and_nothing_is_lost() {
     let (mut texts, mut tokens, mut padded) = (0, 0, 0);
     loop {
         let batch = arena.take();
-        let Some(longest) = batch.iter().map(|t| t.1).max() else { break };
+        let Some(longest) = batch.iter().map(|t| t.1).max() else {
+            break;
+        };
         assert!(batch.len() * longest <= BATCH, "{batch:?}");
         texts += batch.len();
         tokens += batch.iter().map(|t| t.1).sum::<usize>();

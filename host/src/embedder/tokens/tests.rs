@@ -24,12 +24,17 @@ fn ends(text: &str) -> Vec<u32> {
 fn both(text: &str) -> (Vec<u32>, Vec<u32>) {
     let mut ids = vec![];
     OURS.walk(text, |id, _| ids.push(id), || true);
-    (ids, THEIRS.encode_fast(text, false).unwrap().get_ids().to_vec())
+    (
+        ids,
+        THEIRS.encode_fast(text, false).unwrap().get_ids().to_vec(),
+    )
 }
 
 #[test]
 fn every_character_is_cut_as_tokenizers_cuts_it() {
-    let all: Vec<char> = (0..=u32::from(char::MAX)).filter_map(char::from_u32).collect();
+    let all: Vec<char> = (0..=u32::from(char::MAX))
+        .filter_map(char::from_u32)
+        .collect();
     for some in all.chunks(1_000) {
         // Inside a word, and between words.
         let text: String = some.iter().map(|c| format!("ab{c}cd {c} ")).collect();
@@ -41,8 +46,32 @@ fn every_character_is_cut_as_tokenizers_cuts_it() {
 #[test]
 fn random_mixtures_are_cut_as_tokenizers_cuts_them() {
     let parts = [
-        "a", "the", "Ing", " ", "\n", "\u{a0}", "\0", "é", "e\u{301}\u{323}", "字", "한국", "。", "!", "[MASK]",
-        "[", "CLS]", "##", "İ", "ﬁ", "😀", "\u{200d}", "\u{302e}\u{1d165}", "xyzzy", "1", "ß", "ก็",
+        "a",
+        "the",
+        "Ing",
+        " ",
+        "\n",
+        "\u{a0}",
+        "\0",
+        "é",
+        "e\u{301}\u{323}",
+        "字",
+        "한국",
+        "。",
+        "!",
+        "[MASK]",
+        "[",
+        "CLS]",
+        "##",
+        "İ",
+        "ﬁ",
+        "😀",
+        "\u{200d}",
+        "\u{302e}\u{1d165}",
+        "xyzzy",
+        "1",
+        "ß",
+        "ก็",
     ];
     let mut seed = 7_u64;
     for _ in 0..2_000 {
@@ -68,9 +97,15 @@ fn a_word_of_a_hundred_characters_is_cut_and_a_longer_one_unknown() {
 #[test]
 fn the_model_reads_256_tokens_and_the_rest_is_counted() {
     let tokens = OURS.tokenize(&"word ".repeat(254));
-    assert_eq!((tokens.len(), tokens.full(), tokens.truncated()), (256, 256, false));
+    assert_eq!(
+        (tokens.len(), tokens.full(), tokens.truncated()),
+        (256, 256, false)
+    );
     let tokens = OURS.tokenize(&"word ".repeat(300));
-    assert_eq!((tokens.len(), tokens.full(), tokens.truncated()), (256, 302, true));
+    assert_eq!(
+        (tokens.len(), tokens.full(), tokens.truncated()),
+        (256, 302, true)
+    );
     assert_eq!(tokens.ids()[0], 101);
     assert_eq!(tokens.ids()[255], 102);
     let empty = OURS.tokenize("");
@@ -96,17 +131,34 @@ fn invisible_characters_stay_with_the_token_before_them() {
 
 #[test]
 fn ends_never_descend_and_never_part_a_character() {
-    for text in ["한국어 텍스트", "ﬁne naïve café", "ก็ดี", "a\u{301}\u{301}b字\u{e0100}c", "İstanbul ẞ"] {
+    for text in [
+        "한국어 텍스트",
+        "ﬁne naïve café",
+        "ก็ดี",
+        "a\u{301}\u{301}b字\u{e0100}c",
+        "İstanbul ẞ",
+    ] {
         let ends = ends(text);
         assert!(ends.is_sorted(), "{text}");
-        assert!(ends.iter().all(|&end| text.is_char_boundary(end as usize)), "{text}");
+        assert!(
+            ends.iter().all(|&end| text.is_char_boundary(end as usize)),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn hostile_megabytes_take_little_time() {
     let slow_word = "zqjxzqjxvk".repeat(10) + " ";
-    for text in ["a", "字", "\u{301}", "\0", "[", "😀\u{200d}", slow_word.as_str()] {
+    for text in [
+        "a",
+        "字",
+        "\u{301}",
+        "\0",
+        "[",
+        "😀\u{200d}",
+        slow_word.as_str(),
+    ] {
         let text = text.repeat((2 << 20) / text.len());
         let began = Instant::now();
         OURS.tokenize(&text);
@@ -131,7 +183,11 @@ fn another_kind_of_tokenizer_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokenizer.json");
     let text = std::fs::read_to_string(&*FILE).unwrap();
-    std::fs::write(&path, text.replacen("\"BertPreTokenizer\"", "\"Whitespace\"", 1)).unwrap();
+    std::fs::write(
+        &path,
+        text.replacen("\"BertPreTokenizer\"", "\"Whitespace\"", 1),
+    )
+    .unwrap();
     let error = Tokenizer::load(&path).err().unwrap();
     assert!(error.to_string().contains("pre-tokenizer"), "{error}");
 }

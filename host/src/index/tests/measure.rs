@@ -3,7 +3,7 @@
 use super::support::{Random, document, open_with, unit_vector};
 use crate::corpus::{Chunk, ChunkId, Embedding};
 use crate::db::Interrupt;
-use crate::index::{Index, MatrixCache, NewChunk, NewVersion, NeighbourKind, TextHash};
+use crate::index::{Index, MatrixCache, NeighbourKind, NewChunk, NewVersion, TextHash};
 use std::time::{Duration, Instant};
 
 /// Zipf-like: word r with probability about 1 / r.
@@ -32,20 +32,38 @@ fn fill(index: &Index, documents: u64, chunks_each: usize) {
         for _ in 0..chunks_each {
             let start = body.len() as u32;
             body.push_str(&text(&mut random, 100));
-            let chunk = Chunk { start, end: body.len() as u32, labels: vec![] };
+            let chunk = Chunk {
+                start,
+                end: body.len() as u32,
+                labels: vec![],
+            };
             let hash = TextHash::of(&body[start as usize..]);
-            chunks.push(NewChunk { chunk, hash, embedding: spread(&pool, &mut random) });
+            chunks.push(NewChunk {
+                chunk,
+                hash,
+                embedding: spread(&pool, &mut random),
+            });
         }
-        let metadata = format!(r#"{{"year": {}, "lang": "en", "path": "x/y/{i}"}}"#, 2000 + i % 20);
+        let metadata = format!(
+            r#"{{"year": {}, "lang": "en", "path": "x/y/{i}"}}"#,
+            2000 + i % 20
+        );
         let document = document(&format!("d{i}"), &title, &body, &metadata);
         let one = Instant::now();
-        let version = NewVersion { document: &document, hash: [1; 32], chunker: "c", chunks: &chunks };
+        let version = NewVersion {
+            document: &document,
+            hash: [1; 32],
+            chunker: "c",
+            chunks: &chunks,
+        };
         index.put(&version).unwrap();
         slowest = slowest.max(one.elapsed());
     }
     let seconds = begun.elapsed().as_secs_f64();
     let rate = documents as f64 / seconds;
-    println!("put {documents} documents x {chunks_each}: {seconds:.1} s, {rate:.0} documents/s, slowest {slowest:?}");
+    println!(
+        "put {documents} documents x {chunks_each}: {seconds:.1} s, {rate:.0} documents/s, slowest {slowest:?}"
+    );
 }
 
 fn timed<T>(name: &str, runs: usize, mut run: impl FnMut(usize) -> T) {
@@ -59,18 +77,29 @@ fn timed<T>(name: &str, runs: usize, mut run: impl FnMut(usize) -> T) {
     let first = times[0];
     times.sort();
     let p = |share: usize| times[(runs * share / 100).min(runs - 1)];
-    println!("{name}: first {first:?} p50 {:?} p90 {:?} max {:?}", p(50), p(90), p(100));
+    println!(
+        "{name}: first {first:?} p50 {:?} p90 {:?} max {:?}",
+        p(50),
+        p(90),
+        p(100)
+    );
 }
 
 /// `FOLDER`, or one that stays for the next measurement.
 fn measured_folder() -> std::path::PathBuf {
-    std::env::var_os("FOLDER").map_or_else(|| std::env::temp_dir().join("stockade-measure"), Into::into)
+    std::env::var_os("FOLDER")
+        .map_or_else(|| std::env::temp_dir().join("stockade-measure"), Into::into)
 }
 
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1_024
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1_024
 }
 
 #[test]
@@ -94,13 +123,25 @@ fn measure() {
     let ids: Vec<ChunkId> = (0..10).map(|_| ChunkId(1 + random.below(chunks))).collect();
     let queries: Vec<String> = (0..100).map(|_| text(&mut random, 12)).collect();
     let vector = unit_vector(3);
-    timed("vector", 20, |_| index.search_vector(&vector, 10, None, &never).unwrap());
-    timed("text, 12 words", 100, |i| index.search_text(&queries[i], 10, None, &never).unwrap());
-    timed("text, again", 100, |i| index.search_text(&queries[i], 10, None, &never).unwrap());
-    timed("hybrid", 100, |i| index.search_hybrid(&queries[i], &vector, 10, None, &never).unwrap());
+    timed("vector", 20, |_| {
+        index.search_vector(&vector, 10, None, &never).unwrap()
+    });
+    timed("text, 12 words", 100, |i| {
+        index.search_text(&queries[i], 10, None, &never).unwrap()
+    });
+    timed("text, again", 100, |i| {
+        index.search_text(&queries[i], 10, None, &never).unwrap()
+    });
+    timed("hybrid", 100, |i| {
+        index
+            .search_hybrid(&queries[i], &vector, 10, None, &never)
+            .unwrap()
+    });
     let filter = crate::corpus::Filter::parse(r#"{"year": {"gte": 2010}}"#).unwrap();
     timed("hybrid, filter", 20, |i| {
-        index.search_hybrid(&queries[i], &vector, 10, Some(&filter), &never).unwrap()
+        index
+            .search_hybrid(&queries[i], &vector, 10, Some(&filter), &never)
+            .unwrap()
     });
     for kind in [
         NeighbourKind::Next,
@@ -108,11 +149,17 @@ fn measure() {
         NeighbourKind::MentionedBy,
         NeighbourKind::Similar,
     ] {
-        timed(&format!("{kind:?}"), 10, |i| index.neighbours(ids[i], kind, 10, None, &never).unwrap());
+        timed(&format!("{kind:?}"), 10, |i| {
+            index.neighbours(ids[i], kind, 10, None, &never).unwrap()
+        });
     }
     timed("read 10", 20, |_| index.read(&ids, &never).unwrap());
-    timed("similarities 10", 20, |_| index.similarities(&vector, &ids, &never).unwrap());
-    timed("stored", 10_000, |i| index.stored(&format!("d{i}")).unwrap());
+    timed("similarities 10", 20, |_| {
+        index.similarities(&vector, &ids, &never).unwrap()
+    });
+    timed("stored", 10_000, |i| {
+        index.stored(&format!("d{i}")).unwrap()
+    });
     println!("cache {} MiB, rss {} MiB", cache.bytes() >> 20, resident());
 }
 
@@ -129,15 +176,39 @@ fn gaps() {
     let ids: Vec<ChunkId> = (1..=1_000).map(ChunkId).collect();
     type Call<'a> = (&'a str, &'a dyn Fn(&Interrupt));
     let calls: [Call<'_>; 9] = [
-        ("cold vector", &|i| drop(index.search_vector(&vector, 10, None, i).unwrap())),
-        ("warm vector", &|i| drop(index.search_vector(&vector, 10, None, i).unwrap())),
-        ("cold frequent words", &|i| drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap())),
-        ("warm frequent words", &|i| drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap())),
-        ("new filter", &|i| drop(index.search_text("w77x", 10, Some(&filter), i).unwrap())),
-        ("mention", &|i| drop(index.neighbours(ids[7], NeighbourKind::Mention, 10, None, i).unwrap())),
-        ("mentioned by", &|i| drop(index.neighbours(ids[9], NeighbourKind::MentionedBy, 10, None, i).unwrap())),
+        ("cold vector", &|i| {
+            drop(index.search_vector(&vector, 10, None, i).unwrap())
+        }),
+        ("warm vector", &|i| {
+            drop(index.search_vector(&vector, 10, None, i).unwrap())
+        }),
+        ("cold frequent words", &|i| {
+            drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap())
+        }),
+        ("warm frequent words", &|i| {
+            drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap())
+        }),
+        ("new filter", &|i| {
+            drop(index.search_text("w77x", 10, Some(&filter), i).unwrap())
+        }),
+        ("mention", &|i| {
+            drop(
+                index
+                    .neighbours(ids[7], NeighbourKind::Mention, 10, None, i)
+                    .unwrap(),
+            )
+        }),
+        ("mentioned by", &|i| {
+            drop(
+                index
+                    .neighbours(ids[9], NeighbourKind::MentionedBy, 10, None, i)
+                    .unwrap(),
+            )
+        }),
         ("read", &|i| drop(index.read(&ids, i).unwrap())),
-        ("similarities", &|i| drop(index.similarities(&vector, &ids, i).unwrap())),
+        ("similarities", &|i| {
+            drop(index.similarities(&vector, &ids, i).unwrap())
+        }),
     ];
     for (name, call) in calls {
         let seen = std::sync::Arc::new(std::sync::Mutex::new((Instant::now(), Duration::ZERO, 0)));
@@ -152,7 +223,11 @@ fn gaps() {
         call(&Interrupt::new(asked));
         let seen = seen.lock().unwrap();
         let gap = seen.1.max(seen.0.elapsed());
-        println!("{name}: {:?}, asked {} times, longest gap {gap:?}", begun.elapsed(), seen.2);
+        println!(
+            "{name}: {:?}, asked {} times, longest gap {gap:?}",
+            begun.elapsed(),
+            seen.2
+        );
     }
 }
 
@@ -164,7 +239,9 @@ fn quality() {
     let set = std::env::var("EVAL").unwrap();
     let lines = |kind: &str| -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(format!("{set}.{kind}.jsonl")).unwrap();
-        text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+        text.lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect()
     };
     let folder = tempfile::tempdir().unwrap();
     let index = open_with(folder.path(), "a", "model", &MatrixCache::new(64 << 20));
@@ -172,38 +249,70 @@ fn quality() {
         let field = |name: &str| line[name].as_str().unwrap_or_default();
         let document = document(field("id"), field("title"), field("text"), "{}");
         let end = document.text.len() as u32;
-        let chunk = Chunk { start: 0, end, labels: vec![] };
+        let chunk = Chunk {
+            start: 0,
+            end,
+            labels: vec![],
+        };
         let embedding = super::support::vector_for(&document.text);
-        let chunks = [NewChunk { chunk, hash: TextHash::of(&document.text), embedding }];
-        let version = NewVersion { document: &document, hash: [0; 32], chunker: "", chunks: &chunks };
+        let chunks = [NewChunk {
+            chunk,
+            hash: TextHash::of(&document.text),
+            embedding,
+        }];
+        let version = NewVersion {
+            document: &document,
+            hash: [0; 32],
+            chunker: "",
+            chunks: &chunks,
+        };
         index.put(&version).unwrap();
     }
     let never = Interrupt::never();
     let (mut ndcg, mut mention5, mut both, mut neighbours, mut count) = (0.0, 0.0, 0.0, 0, 0.0);
     for line in lines("queries") {
-        let relevant: Vec<&str> =
-            line["relevant"].as_array().unwrap().iter().filter_map(|v| v.as_str()).collect();
+        let relevant: Vec<&str> = line["relevant"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|v| v.as_str())
+            .collect();
         let query = line["query"].as_str().unwrap();
         let hits = index.search_text(query, 10, None, &never).unwrap().hits;
         let name = |chunk: ChunkId| index.read(&[chunk], &never).unwrap()[0].document.clone();
         let gain = |rank: usize| 1.0 / ((rank + 2) as f64).log2();
-        let found: Vec<bool> =
-            hits.iter().map(|h| relevant.contains(&name(h.chunk).as_str())).collect();
-        let dcg: f64 = found.iter().enumerate().filter(|(_, f)| **f).map(|(r, _)| gain(r)).sum();
+        let found: Vec<bool> = hits
+            .iter()
+            .map(|h| relevant.contains(&name(h.chunk).as_str()))
+            .collect();
+        let dcg: f64 = found
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| **f)
+            .map(|(r, _)| gain(r))
+            .sum();
         ndcg += dcg / (0..relevant.len().min(10)).map(gain).sum::<f64>();
         let mut reached: Vec<String> = hits.iter().take(5).map(|h| name(h.chunk)).collect();
         for hit in hits.iter().take(5) {
-            let mentioned =
-                index.neighbours(hit.chunk, NeighbourKind::Mention, 10, None, &never).unwrap();
+            let mentioned = index
+                .neighbours(hit.chunk, NeighbourKind::Mention, 10, None, &never)
+                .unwrap();
             neighbours += mentioned.len();
             reached.extend(mentioned.iter().map(|h| name(h.chunk)));
         }
-        let gold = relevant.iter().filter(|r| reached.iter().any(|x| x == *r)).count();
+        let gold = relevant
+            .iter()
+            .filter(|r| reached.iter().any(|x| x == *r))
+            .count();
         mention5 += gold as f64 / relevant.len() as f64;
         both += f64::from(gold == relevant.len());
         count += 1.0;
     }
     println!("text nDCG@10 {:.3}", ndcg / count);
-    println!("top 5 and mentions: recall {:.3}, all {:.3}, {:.1} neighbours a question",
-        mention5 / count, both / count, neighbours as f64 / count);
+    println!(
+        "top 5 and mentions: recall {:.3}, all {:.3}, {:.1} neighbours a question",
+        mention5 / count,
+        both / count,
+        neighbours as f64 / count
+    );
 }

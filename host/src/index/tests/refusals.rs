@@ -4,7 +4,7 @@ use super::support::{document, open, open_with, put, try_put, unit_vector, vecto
 use crate::corpus::{ChunkId, TenantId};
 use crate::db::{DbError, Interrupt};
 use crate::error::Explain;
-use crate::index::{Index, IndexError, IndexOptions, MatrixCache, MAX_HITS, NeighbourKind};
+use crate::index::{Index, IndexError, IndexOptions, MAX_HITS, MatrixCache, NeighbourKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,10 @@ fn never() -> Interrupt {
 }
 
 fn reopen(folder: &Path, tenant: &str) -> Result<Index, IndexError> {
-    let options = IndexOptions { model: "model".to_owned(), cache: MatrixCache::new(1 << 20) };
+    let options = IndexOptions {
+        model: "model".to_owned(),
+        cache: MatrixCache::new(1 << 20),
+    };
     Index::open(folder, &TenantId::new(tenant).unwrap(), options)
 }
 
@@ -23,7 +26,10 @@ fn another_tenant_s_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path(), "a"));
     let error = reopen(&folder.path().join("a"), "b").unwrap_err();
-    assert!(matches!(&error, IndexError::OtherTenant { found, .. } if found == "a"), "{error}");
+    assert!(
+        matches!(&error, IndexError::OtherTenant { found, .. } if found == "a"),
+        "{error}"
+    );
     assert!(reopen(&folder.path().join("a"), "a").is_ok());
 }
 
@@ -32,7 +38,10 @@ fn a_damaged_file_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path(), "a");
     for i in 0..30 {
-        put(&index, &document(&format!("{i}"), "T", &"some text\n".repeat(20), "{}"));
+        put(
+            &index,
+            &document(&format!("{i}"), "T", &"some text\n".repeat(20), "{}"),
+        );
     }
     drop(index);
     let file = folder.path().join("a/index.db");
@@ -52,7 +61,14 @@ fn a_damaged_file_is_refused_with_what_to_do() {
         assert!(error.hint().is_some());
     }
     std::fs::write(&file, whole).unwrap();
-    assert_eq!(reopen(&folder.path().join("a"), "a").unwrap().counts().unwrap().chunks, 600);
+    assert_eq!(
+        reopen(&folder.path().join("a"), "a")
+            .unwrap()
+            .counts()
+            .unwrap()
+            .chunks,
+        600
+    );
 }
 
 #[test]
@@ -60,23 +76,51 @@ fn a_put_that_finds_no_space_leaves_the_old_version_and_later_ones_work() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path(), "a");
     put(&index, &document("d", "Old", "old words\n", "{}"));
-    let before = index.search_vector(&vector_for("old words\n"), 1, None, &never()).unwrap();
+    let before = index
+        .search_vector(&vector_for("old words\n"), 1, None, &never())
+        .unwrap();
     let full = index.database().bytes_on_disk() + 100_000;
     index.database().limit_bytes(Some(full)).unwrap();
     let large: String = (0..500).map(|i| format!("new line {i}\n")).collect();
     for _ in 0..2 {
         let error = try_put(&index, &document("d", "New", &large, "{}")).unwrap_err();
-        assert!(matches!(error, IndexError::Storage(DbError::Full(_))), "{error}");
-        let now = index.search_vector(&vector_for("old words\n"), 1, None, &never()).unwrap();
+        assert!(
+            matches!(error, IndexError::Storage(DbError::Full(_))),
+            "{error}"
+        );
+        let now = index
+            .search_vector(&vector_for("old words\n"), 1, None, &never())
+            .unwrap();
         assert_eq!(now, before);
-        assert!(index.search_text("new", 5, None, &never()).unwrap().hits.is_empty());
+        assert!(
+            index
+                .search_text("new", 5, None, &never())
+                .unwrap()
+                .hits
+                .is_empty()
+        );
     }
     put(&index, &document("small", "", "fits\n", "{}"));
     index.database().limit_bytes(None).unwrap();
     put(&index, &document("d", "New", &large, "{}"));
-    assert!(index.search_text("old", 5, None, &never()).unwrap().hits.is_empty());
-    assert_eq!(index.search_text("new", 1_000, None, &never()).unwrap().hits.len(), 500);
-    let near = index.search_vector(&vector_for("old words\n"), 1_000, None, &never()).unwrap();
+    assert!(
+        index
+            .search_text("old", 5, None, &never())
+            .unwrap()
+            .hits
+            .is_empty()
+    );
+    assert_eq!(
+        index
+            .search_text("new", 1_000, None, &never())
+            .unwrap()
+            .hits
+            .len(),
+        500
+    );
+    let near = index
+        .search_vector(&vector_for("old words\n"), 1_000, None, &never())
+        .unwrap();
     assert_eq!(near.len(), 501);
     assert!(near.iter().all(|hit| hit.chunk != before[0].chunk));
 }
@@ -95,14 +139,33 @@ fn vectors_of_two_models_are_not_compared() {
         assert_eq!(index.counts().unwrap().other_model, left);
         let error = index.search_vector(&vector, 5, None, &never()).unwrap_err();
         assert!(matches!(error, IndexError::OtherModel { documents } if documents == left));
-        assert!(index.search_hybrid("one", &vector, 5, None, &never()).is_err());
+        assert!(
+            index
+                .search_hybrid("one", &vector, 5, None, &never())
+                .is_err()
+        );
         assert!(index.vector_of(ChunkId(2)).is_err());
-        let known = index.known_vectors(&[crate::index::TextHash::of("two\n")]).unwrap();
+        let known = index
+            .known_vectors(&[crate::index::TextHash::of("two\n")])
+            .unwrap();
         assert!(known.is_empty());
-        assert_eq!(index.search_text("one", 5, None, &never()).unwrap().hits.len(), 1);
+        assert_eq!(
+            index
+                .search_text("one", 5, None, &never())
+                .unwrap()
+                .hits
+                .len(),
+            1
+        );
         put(&index, &document(&left.to_string(), "", "again\n", "{}"));
     }
-    assert_eq!(index.search_vector(&vector, 5, None, &never()).unwrap().len(), 2);
+    assert_eq!(
+        index
+            .search_vector(&vector, 5, None, &never())
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[test]
@@ -119,16 +182,29 @@ fn unknown_chunks_and_too_much_at_once_are_refused() {
             index.read_cost(&unknown).unwrap_err(),
             index.similarities(&vector, &unknown, &never()).unwrap_err(),
             index.vector_of(ChunkId(id)).unwrap_err(),
-            index.neighbours(ChunkId(id), next, 1, None, &never()).unwrap_err(),
+            index
+                .neighbours(ChunkId(id), next, 1, None, &never())
+                .unwrap_err(),
         ] {
-            assert!(matches!(error, IndexError::UnknownChunk(ChunkId(i)) if i == id), "{error}");
+            assert!(
+                matches!(error, IndexError::UnknownChunk(ChunkId(i)) if i == id),
+                "{error}"
+            );
         }
     }
     let many = MAX_HITS + 1;
     assert!(index.search_vector(&vector, many, None, &never()).is_err());
     assert!(index.search_text("one", many, None, &never()).is_err());
-    assert!(index.search_hybrid("one", &vector, many, None, &never()).is_err());
-    assert!(index.neighbours(ChunkId(1), NeighbourKind::Similar, many, None, &never()).is_err());
+    assert!(
+        index
+            .search_hybrid("one", &vector, many, None, &never())
+            .is_err()
+    );
+    assert!(
+        index
+            .neighbours(ChunkId(1), NeighbourKind::Similar, many, None, &never())
+            .is_err()
+    );
     assert!(index.read(&[ChunkId(1); 20_000], &never()).is_err());
 }
 
@@ -137,26 +213,46 @@ fn an_interrupt_ends_every_search_and_harms_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let cache = MatrixCache::new(64 << 20);
     let index = open_with(folder.path(), "a", "model", &cache);
-    let text: String = (0..5_000).map(|i| format!("common words in line {i}\n")).collect();
+    let text: String = (0..5_000)
+        .map(|i| format!("common words in line {i}\n"))
+        .collect();
     put(&index, &document("d", "Common words", &text, "{}"));
     put(&index, &document("e", "Line", &text, "{}"));
     let vector = unit_vector(1);
-    let expected = index.search_hybrid("common line 7", &vector, 10, None, &never()).unwrap();
+    let expected = index
+        .search_hybrid("common line 7", &vector, 10, None, &never())
+        .unwrap();
     type Search<'a> = &'a dyn Fn(&Interrupt) -> Result<(), IndexError>;
     let searches: [Search<'_>; 4] = [
         &|i| index.search_vector(&vector, 10, None, i).map(drop),
-        &|i| index.search_text("common words line", 10, None, i).map(drop),
-        &|i| index.neighbours(ChunkId(1), NeighbourKind::MentionedBy, 5, None, i).map(drop),
+        &|i| {
+            index
+                .search_text("common words line", 10, None, i)
+                .map(drop)
+        },
+        &|i| {
+            index
+                .neighbours(ChunkId(1), NeighbourKind::MentionedBy, 5, None, i)
+                .map(drop)
+        },
         &|i| index.read(&vec![ChunkId(1); 3_000], i).map(drop),
     ];
     for search in searches {
         for looks in [0, 1, 3] {
             let left = Arc::new(AtomicUsize::new(looks));
-            let over = move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_err();
+            let over = move || {
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                    .is_err()
+            };
             let result = search(&Interrupt::new(over));
-            assert!(matches!(result, Err(IndexError::Interrupted)), "{looks} {result:?}");
+            assert!(
+                matches!(result, Err(IndexError::Interrupted)),
+                "{looks} {result:?}"
+            );
         }
     }
-    let after = index.search_hybrid("common line 7", &vector, 10, None, &never()).unwrap();
+    let after = index
+        .search_hybrid("common line 7", &vector, 10, None, &never())
+        .unwrap();
     assert_eq!(after, expected);
 }

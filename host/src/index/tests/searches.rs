@@ -34,7 +34,15 @@ fn fill(index: &Index, count: u64) {
             2 => format!(r#"{{"year": {}.5, "draft": true}}"#, 2000 + i % 20),
             _ => "{}".to_owned(),
         };
-        put(index, &document(&format!("src/{i:04}"), &format!("Title {i}"), &text, &metadata));
+        put(
+            index,
+            &document(
+                &format!("src/{i:04}"),
+                &format!("Title {i}"),
+                &text,
+                &metadata,
+            ),
+        );
     }
 }
 
@@ -77,18 +85,35 @@ fn a_filter_never_loses_or_adds_a_passage() {
     let query = unit_vector(1);
     for filter in filters() {
         let keep = |hits: Vec<Hit>| -> Vec<Hit> {
-            hits.into_iter().filter(|h| chosen(&index, h.chunk, &filter)).collect()
+            hits.into_iter()
+                .filter(|h| chosen(&index, h.chunk, &filter))
+                .collect()
         };
         let some = Some(&filter);
         let all = index.search_vector(&query, 1_000, None, &never()).unwrap();
         assert_eq!(all.len(), 180);
-        assert_eq!(index.search_vector(&query, 1_000, some, &never()).unwrap(), keep(all));
-        let all = index.search_text("river stone", 1_000, None, &never()).unwrap().hits;
-        assert_eq!(index.search_text("river stone", 1_000, some, &never()).unwrap().hits, keep(all));
+        assert_eq!(
+            index.search_vector(&query, 1_000, some, &never()).unwrap(),
+            keep(all)
+        );
+        let all = index
+            .search_text("river stone", 1_000, None, &never())
+            .unwrap()
+            .hits;
+        assert_eq!(
+            index
+                .search_text("river stone", 1_000, some, &never())
+                .unwrap()
+                .hits,
+            keep(all)
+        );
         let one = ChunkId(50);
         let kind = NeighbourKind::Similar;
         let all = index.neighbours(one, kind, 999, None, &never()).unwrap();
-        assert_eq!(index.neighbours(one, kind, 999, some, &never()).unwrap(), keep(all));
+        assert_eq!(
+            index.neighbours(one, kind, 999, some, &never()).unwrap(),
+            keep(all)
+        );
     }
 }
 
@@ -101,7 +126,10 @@ fn vector_search_equals_a_sorted_list_of_all_cosines_and_ties_by_id() {
     let query = vector_for("same\n");
     let all: Vec<ChunkId> = (1..=123).map(ChunkId).collect();
     let scores = index.similarities(&query, &all, &never()).unwrap();
-    let pairs = all.iter().zip(scores).map(|(&chunk, score)| Hit { chunk, score });
+    let pairs = all
+        .iter()
+        .zip(scores)
+        .map(|(&chunk, score)| Hit { chunk, score });
     let mut expected: Vec<Hit> = pairs.collect();
     expected.sort_by(best_first);
     for k in [0, 1, 2, 5, 123, 1_000] {
@@ -117,19 +145,34 @@ fn text_scores_equal_those_of_fts5() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path(), "a");
     fill(&index, 60);
-    index.delete(&["src/0003".to_owned(), "src/0033".to_owned()]).unwrap();
+    index
+        .delete(&["src/0003".to_owned(), "src/0033".to_owned()])
+        .unwrap();
     let reader = index.database().read(&never()).unwrap();
     let sql = "SELECT rowid, -bm25(fts) FROM fts WHERE fts MATCH ?1 ORDER BY bm25(fts), rowid";
-    for (query, fts5) in [("Running  WINTER!", "running OR winter"), ("the glass", "the OR glass")] {
+    for (query, fts5) in [
+        ("Running  WINTER!", "running OR winter"),
+        ("the glass", "the OR glass"),
+    ] {
         let mut statement = reader.prepare(sql).unwrap();
         let row = |r: &crate::db::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, f64>(1)?));
-        let expected: Vec<_> = statement.query_map([fts5], row).unwrap().map(Result::unwrap).collect();
+        let expected: Vec<_> = statement
+            .query_map([fts5], row)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         let found = index.search_text(query, 1_000, None, &never()).unwrap();
         assert!(found.left_out.is_empty());
         assert_eq!(found.hits.len(), expected.len());
         for (hit, (_, score)) in found.hits.iter().zip(&expected) {
-            assert!((f64::from(hit.score) - score).abs() < 1e-6, "{hit:?} {score}");
-            let same = expected.iter().find(|(id, _)| *id == hit.chunk.0 as i64).unwrap();
+            assert!(
+                (f64::from(hit.score) - score).abs() < 1e-6,
+                "{hit:?} {score}"
+            );
+            let same = expected
+                .iter()
+                .find(|(id, _)| *id == hit.chunk.0 as i64)
+                .unwrap();
             assert!((f64::from(hit.score) - same.1).abs() < 1e-6);
         }
     }
@@ -139,20 +182,53 @@ fn text_scores_equal_those_of_fts5() {
 fn any_text_is_a_legal_query() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path(), "a");
-    put(&index, &document("d", "T", "one NEAR two AND three\n", "{}"));
+    put(
+        &index,
+        &document("d", "T", "one NEAR two AND three\n", "{}"),
+    );
     let long = "word ".repeat(100_000);
     let many: String = (0..2_000).map(|i| format!("w{i} ")).collect();
     for query in [
-        "", " ", "\"", "'", "\"one", "one\" OR \"", "NEAR(", "AND", "OR NOT", "*", "one*", "text:one",
-        "^one", "{", "fts", "-one", "a\0b one", "💥", "';DROP TABLE chunks;--", "%", "é\u{301}", &long, &many,
+        "",
+        " ",
+        "\"",
+        "'",
+        "\"one",
+        "one\" OR \"",
+        "NEAR(",
+        "AND",
+        "OR NOT",
+        "*",
+        "one*",
+        "text:one",
+        "^one",
+        "{",
+        "fts",
+        "-one",
+        "a\0b one",
+        "💥",
+        "';DROP TABLE chunks;--",
+        "%",
+        "é\u{301}",
+        &long,
+        &many,
     ] {
         let found = index.search_text(query, 10, None, &never()).unwrap();
         let finds = ["one", "near", "and", "three"].iter().any(|w| {
-            query.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|q| q == *w)
+            query
+                .to_lowercase()
+                .split(|c: char| !c.is_alphanumeric())
+                .any(|q| q == *w)
         });
         assert_eq!(!found.hits.is_empty(), finds, "{query:.40}");
     }
-    assert!(!index.search_text(&many, 10, None, &never()).unwrap().left_out.is_empty());
+    assert!(
+        !index
+            .search_text(&many, 10, None, &never())
+            .unwrap()
+            .left_out
+            .is_empty()
+    );
     assert_eq!(index.counts().unwrap().chunks, 1);
 }
 
@@ -164,13 +240,23 @@ fn vectors_beyond_the_budget_are_read_from_disk_with_the_same_answers() {
     fill(&tiny, 50);
     let query = unit_vector(3);
     let streamed = tiny.search_vector(&query, 20, None, &never()).unwrap();
-    let hybrid = tiny.search_hybrid("river lamp", &query, 20, None, &never()).unwrap();
+    let hybrid = tiny
+        .search_hybrid("river lamp", &query, 20, None, &never())
+        .unwrap();
     assert_eq!(cache.bytes(), 0);
     drop(tiny);
     let cache = MatrixCache::new(64 << 20);
     let large = open_with(folder.path(), "a", "model", &cache);
-    assert_eq!(large.search_vector(&query, 20, None, &never()).unwrap(), streamed);
-    assert_eq!(large.search_hybrid("river lamp", &query, 20, None, &never()).unwrap(), hybrid);
+    assert_eq!(
+        large.search_vector(&query, 20, None, &never()).unwrap(),
+        streamed
+    );
+    assert_eq!(
+        large
+            .search_hybrid("river lamp", &query, 20, None, &never())
+            .unwrap(),
+        hybrid
+    );
     assert!(cache.bytes() > 150 * 384 * 4);
     drop(large);
     assert_eq!(cache.bytes(), 0);
@@ -187,15 +273,37 @@ fn tenants_share_the_budget_and_nothing_else() {
     fill(&a, 50);
     put(&b, &document("src/0001", "Only here", "river of b\n", "{}"));
     for _ in 0..3 {
-        assert_eq!(a.search_vector(&unit_vector(1), 1_000, None, &never()).unwrap().len(), 150);
-        assert_eq!(ids(&b.search_vector(&unit_vector(1), 1_000, None, &never()).unwrap()), [1]);
+        assert_eq!(
+            a.search_vector(&unit_vector(1), 1_000, None, &never())
+                .unwrap()
+                .len(),
+            150
+        );
+        assert_eq!(
+            ids(&b
+                .search_vector(&unit_vector(1), 1_000, None, &never())
+                .unwrap()),
+            [1]
+        );
         assert!(cache.bytes() <= cache.budget());
     }
-    assert_eq!(ids(&b.search_text("river", 10, None, &never()).unwrap().hits), [1]);
-    let known = b.known_vectors(&[TextHash::of("river of b\n"), TextHash::of("x")]).unwrap();
-    assert_eq!(known[&TextHash::of("river of b\n")], vector_for("river of b\n"));
+    assert_eq!(
+        ids(&b.search_text("river", 10, None, &never()).unwrap().hits),
+        [1]
+    );
+    let known = b
+        .known_vectors(&[TextHash::of("river of b\n"), TextHash::of("x")])
+        .unwrap();
+    assert_eq!(
+        known[&TextHash::of("river of b\n")],
+        vector_for("river of b\n")
+    );
     assert_eq!(known.len(), 1);
-    assert!(a.known_vectors(&[TextHash::of("river of b\n")]).unwrap().is_empty());
+    assert!(
+        a.known_vectors(&[TextHash::of("river of b\n")])
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -234,8 +342,14 @@ fn rows_brought_up_to_date_equal_rows_read_anew() {
         if random.below(3) == 0 {
             writer.delete(&[id]).unwrap();
         } else {
-            let lines = if random.below(8) == 0 { 4_500 } else { random.below(300) };
-            let text: String = (0..lines).map(|i| format!("{step} line {}\n", i % 50)).collect();
+            let lines = if random.below(8) == 0 {
+                4_500
+            } else {
+                random.below(300)
+            };
+            let text: String = (0..lines)
+                .map(|i| format!("{step} line {}\n", i % 50))
+                .collect();
             put(writer, &document(&id, &id, &text, "{}"));
         }
         if random.below(3) > 0 {
@@ -261,9 +375,15 @@ fn assert_same_answers(one: &Index, two: &Index, step: u64) {
 fn text_hits_with_equal_scores_stand_in_the_order_of_ids() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path(), "a");
-    put(&index, &document("d", "", "zebra one\napple two\nnothing here\n", "{}"));
+    put(
+        &index,
+        &document("d", "", "zebra one\napple two\nnothing here\n", "{}"),
+    );
     for k in [1, 2] {
-        let hits = index.search_text("apple zebra", k, None, &never()).unwrap().hits;
+        let hits = index
+            .search_text("apple zebra", k, None, &never())
+            .unwrap()
+            .hits;
         assert_eq!(ids(&hits), [1, 2][..k]);
     }
 }
@@ -284,7 +404,9 @@ fn searches_beside_writes_see_whole_versions() {
                 let ids = ids(&hits);
                 let least = *ids.iter().min().unwrap();
                 assert_eq!(ids, (least..least + ids.len() as u64).collect::<Vec<_>>());
-                let all = index.search_vector(&unit_vector(1), 1_000, None, &never()).unwrap();
+                let all = index
+                    .search_vector(&unit_vector(1), 1_000, None, &never())
+                    .unwrap();
                 assert!((61..=64).contains(&all.len()), "{}", all.len());
                 let found: Vec<ChunkId> = hits.iter().map(|h| h.chunk).collect();
                 if let Ok(passages) = index.read(&found, &never()) {

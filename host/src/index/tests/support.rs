@@ -30,8 +30,18 @@ impl Random {
 pub(crate) fn unit_vector(seed: u64) -> Embedding {
     let mut random = Random(seed.wrapping_mul(0x1234_5678_9abc_def1));
     let values: Vec<f32> = (0..DIMENSIONS).map(|_| random.fraction() - 0.5).collect();
-    let norm = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-    Embedding::new(values.iter().map(|v| (f64::from(*v) / norm) as f32).collect()).unwrap()
+    let norm = values
+        .iter()
+        .map(|v| f64::from(*v).powi(2))
+        .sum::<f64>()
+        .sqrt();
+    Embedding::new(
+        values
+            .iter()
+            .map(|v| (f64::from(*v) / norm) as f32)
+            .collect(),
+    )
+    .unwrap()
 }
 
 /// A vector that only this text has.
@@ -56,7 +66,11 @@ pub(crate) fn chunks(text: &str) -> Vec<NewChunk> {
     let mut chunks = Vec::new();
     for line in text.split_inclusive('\n') {
         let end = start + line.len();
-        let chunk = Chunk { start: start as u32, end: end as u32, labels: vec![] };
+        let chunk = Chunk {
+            start: start as u32,
+            end: end as u32,
+            labels: vec![],
+        };
         chunks.push(NewChunk {
             chunk,
             hash: TextHash::of(line),
@@ -74,14 +88,32 @@ pub(crate) fn put(index: &Index, document: &Document) -> Put {
 pub(crate) fn try_put(index: &Index, document: &Document) -> Result<Put, crate::index::IndexError> {
     let chunks = chunks(&document.text);
     let hash = TextHash::of(&format!("{document:?}")).0;
-    index.put(&NewVersion { document, hash, chunker: "lines", chunks: &chunks })
+    index.put(&NewVersion {
+        document,
+        hash,
+        chunker: "lines",
+        chunks: &chunks,
+    })
 }
 
 pub(crate) fn open(folder: &Path, tenant: &str) -> Index {
     open_with(folder, tenant, "model", &MatrixCache::new(64 << 20))
 }
 
-pub(crate) fn open_with(folder: &Path, tenant: &str, model: &str, cache: &Arc<MatrixCache>) -> Index {
-    let options = IndexOptions { model: model.to_owned(), cache: Arc::clone(cache) };
-    Index::open(&folder.join(tenant), &TenantId::new(tenant).unwrap(), options).unwrap()
+pub(crate) fn open_with(
+    folder: &Path,
+    tenant: &str,
+    model: &str,
+    cache: &Arc<MatrixCache>,
+) -> Index {
+    let options = IndexOptions {
+        model: model.to_owned(),
+        cache: Arc::clone(cache),
+    };
+    Index::open(
+        &folder.join(tenant),
+        &TenantId::new(tenant).unwrap(),
+        options,
+    )
+    .unwrap()
 }
