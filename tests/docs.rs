@@ -13,14 +13,22 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// The documents, by path from the root.
 fn documents() -> Vec<String> {
-    let mut paths: Vec<String> = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "demo/README.md"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut paths: Vec<String> = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "demo/README.md",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for entry in std::fs::read_dir(root().join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         paths.push(format!("docs/{name}"));
@@ -44,22 +52,37 @@ fn blocks(text: &str) -> Result<Vec<Block>, String> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        let Some(info) = line.strip_prefix("```") else { continue };
-        let inside = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
+        let Some(info) = line.strip_prefix("```") else {
+            continue;
+        };
+        let inside = lines
+            .by_ref()
+            .map(|(_, line)| line)
+            .take_while(|line| *line != "```");
         let inside: Vec<String> = inside.map(str::to_owned).collect();
         let (language, rest) = info.split_once(' ').unwrap_or((info, ""));
         let commands: Vec<String> = match language {
             "sh" => inside,
-            "console" => {
-                inside.iter().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect()
-            }
+            "console" => inside
+                .iter()
+                .filter_map(|line| line.strip_prefix("$ "))
+                .map(str::to_owned)
+                .collect(),
             "bash" | "shell" | "zsh" => return Err(format!("line {}: write `sh`", number + 1)),
             _ => continue,
         };
         match rest.strip_prefix("no-run:").map(str::trim) {
-            None if rest.is_empty() => blocks.push(Block { line: number + 1, commands }),
+            None if rest.is_empty() => blocks.push(Block {
+                line: number + 1,
+                commands,
+            }),
             Some(reason) if !reason.is_empty() => {}
-            _ => return Err(format!("line {}: `{rest}` is not `no-run: reason`", number + 1)),
+            _ => {
+                return Err(format!(
+                    "line {}: `{rest}` is not `no-run: reason`",
+                    number + 1
+                ));
+            }
         }
     }
     Ok(blocks)
@@ -108,13 +131,19 @@ impl Place {
         let ran = Command::new("bash")
             .args(["-c", &block.script()])
             .current_dir(self.0.path())
-            .env("PATH", format!("{}:{path}", self.0.path().join("bin").display()))
+            .env(
+                "PATH",
+                format!("{}:{path}", self.0.path().join("bin").display()),
+            )
             .env("NO_COLOR", "1")
             .env_remove("STOCKADE_DATA")
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
         let commands = block.commands.join("\n");
         (!ran.status.success()).then(|| format!("{}\n{commands}\n{out}{err}", ran.status))
     }
@@ -142,24 +171,40 @@ fn every_command_in_the_documents_does_what_they_say() {
             Err(wrong) => return vec![format!("{document}: {wrong}")],
         };
         let place = Place::new();
-        let wrong = blocks.iter().filter_map(|block| Some((block.line, place.run(block)?)));
-        wrong.map(|(line, wrong)| format!("{document}:{line}: {wrong}")).collect()
+        let wrong = blocks
+            .iter()
+            .filter_map(|block| Some((block.line, place.run(block)?)));
+        wrong
+            .map(|(line, wrong)| format!("{document}:{line}: {wrong}"))
+            .collect()
     };
     let wrong: Vec<String> = std::thread::scope(|scope| {
-        let running: Vec<_> =
-            documents.iter().map(|document| scope.spawn(move || run_all(document))).collect();
-        running.into_iter().flat_map(|document| document.join().unwrap()).collect()
+        let running: Vec<_> = documents
+            .iter()
+            .map(|document| scope.spawn(move || run_all(document)))
+            .collect();
+        running
+            .into_iter()
+            .flat_map(|document| document.join().unwrap())
+            .collect()
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Every command below `words`, as it is typed.
 fn commands(words: &[String], found: &mut BTreeSet<String>) {
-    let program = Command::new(env!("CARGO_BIN_EXE_stockade")).args(words).arg("--help").output();
+    let program = Command::new(env!("CARGO_BIN_EXE_stockade"))
+        .args(words)
+        .arg("--help")
+        .output();
     let help = String::from_utf8(program.unwrap().stdout).unwrap();
-    let Some((_, listed)) = help.split_once("Commands:\n") else { return };
+    let Some((_, listed)) = help.split_once("Commands:\n") else {
+        return;
+    };
     for line in listed.lines().take_while(|line| !line.is_empty()) {
-        let name = line.strip_prefix("  ").and_then(|line| line.split(' ').next());
+        let name = line
+            .strip_prefix("  ")
+            .and_then(|line| line.split(' ').next());
         if let Some(name) = name.filter(|name| !name.is_empty() && *name != "help") {
             let below = [words, &[name.to_owned()]].concat();
             found.insert(format!("stockade {}", below.join(" ")));
@@ -170,24 +215,39 @@ fn commands(words: &[String], found: &mut BTreeSet<String>) {
 
 #[test]
 fn every_command_of_the_program_is_in_the_documents() {
-    let text: String = documents().iter().map(|document| text_of(document)).collect();
+    let text: String = documents()
+        .iter()
+        .map(|document| text_of(document))
+        .collect();
     let mut all = BTreeSet::new();
     commands(&[], &mut all);
     assert!(all.contains("stockade plugin install"), "{all:?}");
-    let missing: Vec<_> = all.iter().filter(|command| !text.contains(command.as_str())).collect();
+    let missing: Vec<_> = all
+        .iter()
+        .filter(|command| !text.contains(command.as_str()))
+        .collect();
     assert!(missing.is_empty(), "no document shows {missing:?}");
 }
 
 /// Targets of a text's links: `[text](target)`.
 fn links(text: &str) -> Vec<&str> {
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let targets = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'));
     targets.map(|(target, _)| target).collect()
 }
 
 /// A heading's name in a link, as it is on code hosts: lower case, hyphens for spaces, no punctuation.
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
-    heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+    heading
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(kept)
+        .collect::<String>()
+        .replace(' ', "-")
 }
 
 fn leads_somewhere(document: &str, target: &str) -> bool {
@@ -229,9 +289,19 @@ fn the_readme_leads_to_every_document() {
 
 #[test]
 fn a_block_that_is_not_run_gives_its_reason() {
-    assert_eq!(blocks("```sh\na\nb # exit 3\n```\n").unwrap()[0].commands, ["a", "b # exit 3"]);
-    assert_eq!(blocks("```console\n$ a\nout\n```\n").unwrap()[0].commands, ["a"]);
-    assert!(blocks("```sh no-run: takes an hour\na\n```\n").unwrap().is_empty());
+    assert_eq!(
+        blocks("```sh\na\nb # exit 3\n```\n").unwrap()[0].commands,
+        ["a", "b # exit 3"]
+    );
+    assert_eq!(
+        blocks("```console\n$ a\nout\n```\n").unwrap()[0].commands,
+        ["a"]
+    );
+    assert!(
+        blocks("```sh no-run: takes an hour\na\n```\n")
+            .unwrap()
+            .is_empty()
+    );
     assert!(blocks("```sh no-run:\na\n```\n").is_err());
     assert!(blocks("```bash\na\n```\n").is_err());
 }

@@ -25,7 +25,10 @@ pub(super) struct Function<'a> {
 
 /// The project's root folder.
 pub(super) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// Every text that people write here. Build output, data and what git keeps are not among them.
@@ -33,13 +36,24 @@ pub(super) fn files() -> Vec<File> {
     let root = root();
     let ours = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
-        !matches!(&*name, "target" | ".git" | "stockade-data" | "Cargo.lock" | "LICENSE")
+        !matches!(
+            &*name,
+            "target" | ".git" | "stockade-data" | "Cargo.lock" | "LICENSE"
+        )
     };
-    let walk = walkdir::WalkDir::new(&root).sort_by_file_name().into_iter().filter_entry(ours);
+    let walk = walkdir::WalkDir::new(&root)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(ours);
     walk.map(Result::unwrap)
         .filter(|entry| entry.file_type().is_file())
         .filter_map(|entry| {
-            let path = entry.path().strip_prefix(&root).unwrap().to_str()?.to_owned();
+            let path = entry
+                .path()
+                .strip_prefix(&root)
+                .unwrap()
+                .to_str()?
+                .to_owned();
             let text = std::fs::read_to_string(entry.path()).ok()?;
             Some(File { path, text })
         })
@@ -48,8 +62,15 @@ pub(super) fn files() -> Vec<File> {
 
 /// Every Rust file.
 pub(super) fn sources() -> Vec<Source> {
-    let rust = files().into_iter().filter(|file| file.path.ends_with(".rs"));
-    rust.map(|File { path, text }| Source { code: code(&text), path, text }).collect()
+    let rust = files()
+        .into_iter()
+        .filter(|file| file.path.ends_with(".rs"));
+    rust.map(|File { path, text }| Source {
+        code: code(&text),
+        path,
+        text,
+    })
+    .collect()
 }
 
 impl Source {
@@ -69,12 +90,17 @@ impl Source {
     /// Where `words` stand in the code: not within a longer name, nor at the end of a longer path.
     pub(super) fn find(&self, words: &str) -> Vec<usize> {
         let found = self.code.match_indices(words).map(|(at, _)| at);
-        found.filter(|&at| stands_alone(&self.code, at, words.len())).collect()
+        found
+            .filter(|&at| stands_alone(&self.code, at, words.len()))
+            .collect()
     }
 
     /// All functions with a body, nested ones too.
     pub(super) fn functions(&self) -> Vec<Function<'_>> {
-        self.find("fn").into_iter().filter_map(|at| function(&self.code, at)).collect()
+        self.find("fn")
+            .into_iter()
+            .filter_map(|at| function(&self.code, at))
+            .collect()
     }
 }
 
@@ -90,8 +116,7 @@ fn stands_alone(code: &str, at: usize, length: usize) -> bool {
     let before = code[..at].chars().next_back();
     let after = code[at + length..].chars().next();
     let ends_in_name = code[..at + length].ends_with(is_name);
-    !before.is_some_and(|c| is_name(c) || c == ':')
-        && !(ends_in_name && after.is_some_and(is_name))
+    !before.is_some_and(|c| is_name(c) || c == ':') && !(ends_in_name && after.is_some_and(is_name))
 }
 
 fn function(code: &str, at: usize) -> Option<Function<'_>> {
@@ -109,7 +134,11 @@ fn function(code: &str, at: usize) -> Option<Function<'_>> {
             '{' => braces += 1,
             '}' if braces == 1 => {
                 let (first, last) = (line(code, at), line(code, at + offset));
-                return Some(Function { name, line: first, lines: last - first + 1 });
+                return Some(Function {
+                    name,
+                    line: first,
+                    lines: last - first + 1,
+                });
             }
             '}' => braces -= 1,
             _ => {}
@@ -155,7 +184,9 @@ fn literal(rest: &str, inside_name: bool) -> usize {
     if raw && body[hashes..].starts_with('"') {
         let end = format!("\"{}", "#".repeat(hashes));
         let from = prefix + hashes + 1;
-        return rest[from..].find(&end).map_or(rest.len(), |at| from + at + end.len());
+        return rest[from..]
+            .find(&end)
+            .map_or(rest.len(), |at| from + at + end.len());
     }
     if body.starts_with('"') {
         return prefix + quoted(body, '"');
@@ -166,7 +197,11 @@ fn literal(rest: &str, inside_name: bool) -> usize {
         (Some(_), second) => second == Some('\''),
         _ => false,
     };
-    if body.starts_with('\'') && is_char { prefix + quoted(body, '\'') } else { 0 }
+    if body.starts_with('\'') && is_char {
+        prefix + quoted(body, '\'')
+    } else {
+        0
+    }
 }
 
 fn quoted(text: &str, quote: char) -> usize {
@@ -203,9 +238,16 @@ fn comments_and_literals_are_no_code() {
     let text = r##"let a = "fn x { /*"; // fn y
 /* fn /* z */ */ let b = 'f'; let c = r#"fn "w""#; fn real<'a>(x: &'a [u8; 3]) -> [u8; 3] {
 '{' }"##;
-    let source = Source { path: "x.rs".to_owned(), text: text.to_owned(), code: code(text) };
+    let source = Source {
+        path: "x.rs".to_owned(),
+        text: text.to_owned(),
+        code: code(text),
+    };
     let found = source.functions();
     assert_eq!(found.len(), 1, "{}", source.code);
-    assert_eq!((found[0].name, found[0].line, found[0].lines), ("real", 2, 2));
+    assert_eq!(
+        (found[0].name, found[0].line, found[0].lines),
+        ("real", 2, 2)
+    );
     assert_eq!(source.code.lines().count(), 3);
 }
