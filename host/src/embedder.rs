@@ -183,7 +183,9 @@ impl Embedder {
 
 impl std::fmt::Debug for Embedder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Embedder").field("model", &self.inner.model.name).finish_non_exhaustive()
+        f.debug_struct("Embedder")
+            .field("model", &self.inner.model.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -168,23 +168,6 @@ pub(super) struct OnnxModel {
 }
 
 impl OnnxModel {
-<<<<<<< HEAD
-    /// Loads the graph at `path`; about 0.1 s.
-    pub(super) fn load(
-        environment: &Environment,
-        path: &Path,
-        dimensions: usize,
-    ) -> Result<Self, EmbedderError> {
-        let session = builder(environment)
-            .and_then(|mut builder| builder.commit_from_file(path))
-            .map_err(|e| EmbedderError::Session {
-                path: path.to_owned(),
-                reason: e.to_string(),
-            })?;
-        Ok(Self {
-            session,
-            dimensions,
-=======
     /// Makes a session; about 0.1 s.
     pub(super) fn new(weights: &Weights) -> Result<Self, EmbedderError> {
         let refuse = |e: ort::Error| EmbedderError::Session {
@@ -196,7 +179,6 @@ impl OnnxModel {
         Ok(Self {
             session,
             dimensions: weights.dimensions,
->>>>>>> embedder
             ids: vec![],
             mask: vec![],
         })

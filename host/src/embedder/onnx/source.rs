@@ -121,16 +121,9 @@ pub(super) fn shape(dir: &Path, max_tokens: usize) -> Result<Shape, ModelError> 
             config.hidden_size
         ));
     }
-<<<<<<< HEAD
-    if config.num_attention_heads == 0
-        || !config
-            .hidden_size
-            .is_multiple_of(config.num_attention_heads)
-=======
     if !config
         .hidden_size
         .is_multiple_of(config.num_attention_heads)
->>>>>>> embedder
     {
         return refuse(format!("{} attention heads", config.num_attention_heads));
     }
