@@ -123,7 +123,7 @@ fn a_chunker_is_no_agent_and_an_agent_no_chunker() {
     let bench = Bench::with_tenants(&["acme"]);
     bench
         .run(&["query", "acme", "x", "--agent", "recursive"])
-        .fails(2, &["'recursive' is a chunker, not a agent"]);
+        .fails(2, &["'recursive' is no agent"]);
     bench
         .run(&["plugin", "use", "acme", "hybrid", "--for", "md"])
         .fails(2, &["media types"]);

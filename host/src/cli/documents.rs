@@ -163,13 +163,18 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
     if let Some(why) = &said.sync_withheld {
         out.line(format!("--sync deleted nothing: {why}."));
     }
+    let rate = match said.tokens {
+        0 => String::new(),
+        _ => format!(
+            " ({:.1} documents/s, peak {:.0} MB)",
+            said.docs_per_s, said.peak_rss_mb
+        ),
+    };
     out.line(format!(
-        "{tenant}: {summary}. {}, {} tokens in {:.1} s ({:.1} documents/s, peak {:.0} MB).",
+        "{tenant}: {summary}. {}, {} in {:.1} s{rate}.",
         plural(said.chunks, "chunk"),
-        thousands(said.tokens),
+        plural(said.tokens, "token"),
         said.seconds,
-        said.docs_per_s,
-        said.peak_rss_mb
     ));
 }
 

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::args::PluginCommand;
-use super::output::{Output, bytes, table, thousands};
+use super::output::{Output, bytes, plural, table, thousands};
 use crate::api::{CheckJson, PluginJson};
 use crate::config::Config;
 use crate::embedder::Embedder;
@@ -31,7 +31,7 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
             out.answer(&said, |out| {
                 let digest = checked.digest.short();
                 out.line(format!(
-                    "Installed {label} for {tenant}: a {kind}, digest {digest}."
+                    "Installed {label} for {tenant} ({kind}, digest {digest})."
                 ));
                 out.line(format!(
                     "  Use it with `stockade plugin use {tenant} {label}`."
@@ -113,8 +113,8 @@ fn show_check(out: &Output, file: &Path, check: &CheckJson) {
     out.line(format!("  compiled  in {:.0} ms", check.compile_ms));
     let usage = &check.trial.usage;
     out.line(format!(
-        "  trial     {} results, {} fuel, {:.2} ms of CPU, {} of memory",
-        check.trial.results,
+        "  trial     {}, {} fuel, {:.2} ms of CPU, {} of memory",
+        plural(check.trial.results as u64, "result"),
         thousands(usage.fuel),
         usage.guest_cpu_ms,
         bytes(usage.memory_peak_bytes)

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::args::QueryArguments;
-use super::output::{Output, thousands};
+use super::output::{Output, plural, thousands};
 use crate::api::{PassageJson, QueryJson};
 use crate::error::{Exit, Failure};
 use crate::runtime::QueryRequest;
@@ -50,15 +50,18 @@ fn show(out: &Output, said: &QueryJson) {
     }
     let (receipt, usage) = (&said.receipt, &said.usage);
     out.line(out.dim(&format!(
-        "{} ({}), {} hops, {:.0} ms: {} fuel, {:.1} ms of guest CPU, {} tokens embedded, {} vectors scanned",
+        "{} ({}): {} in {:.0} ms, {} fuel, {:.1} ms of guest CPU,",
         receipt.agent,
         &receipt.plugin[..12],
-        receipt.hops.len(),
+        plural(receipt.hops.len() as u64, "hop"),
         usage.wall_ms,
         thousands(usage.fuel),
         usage.guest_cpu_ms,
-        thousands(usage.embed_tokens),
-        thousands(usage.vectors_scanned),
+    )));
+    out.line(out.dim(&format!(
+        "{} embedded, {} scanned",
+        plural(usage.embed_tokens, "token"),
+        plural(usage.vectors_scanned, "vector"),
     )));
 }
 
@@ -79,14 +82,19 @@ fn show_passage(out: &Output, number: usize, passage: &PassageJson) {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    let mut excerpt: String = text.chars().take(EXCERPT).collect();
-    if excerpt.len() < text.len() {
-        excerpt.push('…');
-    }
-    for line in wrapped(&printable(&excerpt), 92) {
+    for line in wrapped(&printable(&excerpt(&text)), 92) {
         out.line(format!("   {line}"));
     }
     out.line("");
+}
+
+/// The beginning of a text, cut between words.
+fn excerpt(text: &str) -> String {
+    let Some((end, _)) = text.char_indices().nth(EXCERPT) else {
+        return text.to_owned();
+    };
+    let end = text[..end].rfind(' ').unwrap_or(end);
+    format!("{} …", text[..end].trim_end())
 }
 
 /// Documents are strangers' texts: control characters must not reach a terminal.
@@ -123,6 +131,13 @@ mod tests {
     fn lines_are_wrapped_between_words() {
         assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
         assert_eq!(wrapped("long-word b", 4), ["long-word", "b"]);
+    }
+
+    #[test]
+    fn excerpts_end_between_words() {
+        assert_eq!(excerpt("short"), "short");
+        let long = "word ".repeat(100);
+        assert!(excerpt(&long).ends_with("word …"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub enum RuntimeError {
     #[error("'{0}' is a built-in plugin's label")]
     Reserved(String),
     /// A plugin of the wrong kind.
-    #[error("'{label}' is a {found}, not a {wanted}")]
+    #[error("'{label}' is no {wanted} but of kind {found}")]
     Kind {
         /// Which plugin.
         label: String,

@@ -218,28 +218,31 @@ struct Done {
 impl Driver {
     async fn drive(&mut self, plan: Plan) -> Result<(), Failure> {
         let mut documents = read_ahead(plan, self.interrupt.clone());
-        loop {
+        let mut reading = true;
+        while reading || !self.running.is_empty() {
             tokio::select! {
                 biased;
-                () = self.interrupt.cancelled() => break,
+                () = self.interrupt.cancelled(), if !self.report.interrupted => {
+                    reading = false;
+                    self.stop_running();
+                }
                 Some(done) = self.running.join_next() => self.settle(done),
-                next = next_when_room(&self.window, &mut documents) => match next {
+                next = next_when_room(&self.window, &mut documents), if reading => match next {
                     Some((loaded, place)) => self.begin(loaded, place).await?,
-                    None => break,
+                    None => reading = false,
                 },
             }
         }
-        if self.interrupt.is_cancelled() {
-            self.report.interrupted = true;
-            let ours = |task: &Task| task.tenant == self.tenant && task.kind == Kind::Ingest;
-            self.runtime
-                .registry
-                .end(Reason::Shutdown, "interrupted", ours);
-        }
-        while let Some(done) = self.running.join_next().await {
-            self.settle(done);
-        }
         Ok(())
+    }
+
+    /// Ends what runs; what is being committed is committed.
+    fn stop_running(&mut self) {
+        self.report.interrupted = true;
+        let ours = |task: &Task| task.tenant == self.tenant && task.kind == Kind::Ingest;
+        self.runtime
+            .registry
+            .end(Reason::Shutdown, "the ingest was interrupted", ours);
     }
 
     async fn begin(

@@ -331,7 +331,7 @@ impl Runtime {
                 digest: Digest::of(builtin.bytes),
                 kind: builtin.kind,
                 builtin: true,
-                used_for: used_for(&uses, builtin.label),
+                used_for: builtin_used_for(&uses, builtin.label),
                 options: self.builtin_options(builtin).await?,
                 versions: 1,
             });
@@ -601,6 +601,21 @@ fn used_for(uses: &[Use], label: &str) -> Vec<String> {
         .filter(|used| used.label == label)
         .map(|used| used.role.to_string())
         .collect()
+}
+
+/// As [`used_for`], with the roles that a built-in plugin has because the tenant chose no other.
+fn builtin_used_for(uses: &[Use], label: &str) -> Vec<String> {
+    let mut roles = used_for(uses, label);
+    let free = |role: &Role| uses.iter().all(|used| used.role != *role);
+    let markdown = Role::ChunkerFor("text/markdown".to_owned());
+    let default = match label {
+        builtin::DEFAULT_AGENT => free(&Role::Agent).then_some(Role::Agent),
+        "recursive" => free(&Role::Chunker).then_some(Role::Chunker),
+        "markdown" => (free(&Role::Chunker) && free(&markdown)).then_some(markdown),
+        _ => None,
+    };
+    roles.extend(default.map(|role| format!("{role} (default)")));
+    roles
 }
 
 /// Reads a plugin file, at most `mib_max` of it.

@@ -39,14 +39,24 @@ impl Meter {
         }
     }
 
-    /// The policy key's unit and how many base units it has.
-    fn unit(self) -> (&'static str, f64) {
+    /// How many base units the policy key's unit has.
+    fn unit(self) -> f64 {
         match self {
-            Self::HostCalls => ("calls", 1.0),
-            Self::Boundary | Self::Output | Self::Read => ("KiB", 1024.0),
-            Self::EmbedTokens => ("tokens", 1.0),
-            Self::Searches => ("searches", 1.0),
-            Self::VectorsScanned => ("vectors", 1.0),
+            Self::Boundary | Self::Output | Self::Read => 1024.0,
+            _ => 1.0,
+        }
+    }
+
+    /// What a stop says.
+    fn excess(self) -> &'static str {
+        match self {
+            Self::HostCalls => "more host calls than allowed",
+            Self::Boundary => "more data across the boundary than allowed",
+            Self::Output => "a larger result than allowed",
+            Self::EmbedTokens => "more tokens to embed than allowed",
+            Self::Searches => "more searches than allowed",
+            Self::VectorsScanned => "more vectors to scan than allowed",
+            Self::Read => "more text to read than allowed",
         }
     }
 }
@@ -58,8 +68,8 @@ pub struct Spent {
     pub limit: f64,
     /// What would have been used.
     pub used: f64,
-    /// The unit's name.
-    pub unit: &'static str,
+    /// What there is too much of, for people.
+    pub excess: &'static str,
 }
 
 /// The meters of one task. All counts only grow.
@@ -154,11 +164,11 @@ impl Meters {
     reason = "for people; 2^53 bytes are enough"
 )]
 fn spent(meter: Meter, limit: u64, used: u64) -> Spent {
-    let (unit, base) = meter.unit();
+    let base = meter.unit();
     Spent {
         limit: limit as f64 / base,
         used: used as f64 / base,
-        unit,
+        excess: meter.excess(),
     }
 }
 

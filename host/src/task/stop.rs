@@ -202,11 +202,16 @@ impl Serialize for Number {
 
 impl std::fmt::Display for Number {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.fract() == 0.0 {
-            write!(f, "{:.0}", self.0)
-        } else {
-            write!(f, "{:.2}", self.0)
+        let decimals = if self.0.fract() == 0.0 { 0 } else { 2 };
+        let text = format!("{:.decimals$}", self.0);
+        let whole = text.find('.').unwrap_or(text.len());
+        for (at, digit) in text.char_indices() {
+            if at > 0 && at < whole && (whole - at).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
         }
+        Ok(())
     }
 }
 
@@ -225,9 +230,12 @@ impl Stop {
 
     /// A meter ran out.
     pub fn spent(reason: Reason, phase: Phase, spent: Spent) -> Self {
-        let Spent { limit, used, unit } = spent;
-        let detail = format!("{used} of {limit} {unit} used");
-        Self::new(reason, phase, limit, used, detail.trim_end())
+        let Spent {
+            limit,
+            used,
+            excess,
+        } = spent;
+        Self::new(reason, phase, limit, used, excess)
     }
 
     /// Stockade itself failed.
@@ -250,13 +258,22 @@ impl Stop {
 impl std::fmt::Display for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "stopped by {} in {}", self.reason.as_str(), self.phase)?;
-        if self.limit.0 > 0.0 {
-            write!(f, " (limit {}, used {})", self.limit, self.used)?;
-        }
         if !self.detail.is_empty() {
             write!(f, ": {}", self.detail)?;
         }
-        Ok(())
+        let key = match self.reason.key() {
+            "" => "limit",
+            key => key,
+        };
+        if self.limit.0 > 0.0 {
+            write!(f, " ({key} {}, used {})", self.limit, self.used)?;
+        }
+        f.write_str(match self.blame {
+            Blame::Guest => "; the plugin's fault",
+            Blame::Limit => "; no plugin's fault",
+            Blame::Host => "; Stockade's fault",
+            Blame::Caller => "",
+        })
     }
 }
 
@@ -298,7 +315,10 @@ impl Explain for Stop {
             Reason::Queue | Reason::TasksQueued => {
                 format!("Try again later, or raise {key} in the tenant's policy.")
             }
-            _ => format!("Fix the plugin or the document, or raise {key} in the tenant's policy."),
+            _ if self.blame == Blame::Guest => {
+                format!("Fix the plugin, or raise {key} in the tenant's policy.")
+            }
+            _ => format!("Send less, or raise {key} in the tenant's policy."),
         })
     }
 }
@@ -326,6 +346,8 @@ mod tests {
     #[test]
     fn whole_numbers_are_written_without_a_fraction() {
         let text = |n| serde_json::to_string(&Number(n)).unwrap_or_default();
+        assert_eq!(Number(50_000_000.0).to_string(), "50,000,000");
+        assert_eq!(Number(1_016.0625).to_string(), "1,016.06");
         assert_eq!(text(4.0), "4");
         assert_eq!(text(4.5), "4.5");
     }

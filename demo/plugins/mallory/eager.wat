@@ -1,0 +1,24 @@
+;; Mallory's first try: a chunker that loops for ever on any text. It does not get in: the trial that
+;; `stockade plugin install` gives every plugin runs under the tenant's limits too.
+
+(module
+  (memory (export "memory") 4)
+  (global $free (mut i32) (i32.const 1024))
+
+  ;; Room for what the host hands over.
+  (func (export "cabi_realloc")
+    (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
+    (global.set $free
+      (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+    (global.get $free)
+    (global.set $free (i32.add (global.get $free) (local.get $size))))
+
+  (func (export "describe") (result i32) (i32.const 16))
+
+  (func (export "stockade:plugin/chunking#chunk")
+    (param $id i32) (param $id_length i32) (param $title i32) (param $title_length i32)
+    (param $type i32) (param $type_length i32) (param $text i32) (param $length i32)
+    (param $options i32) (param $options_length i32) (result i32)
+    (loop $for_ever
+      (br $for_ever))
+    (i32.const 32)))
