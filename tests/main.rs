@@ -12,7 +12,9 @@
 
 mod support;
 
+mod docs;
 mod ingest;
 mod limits;
 mod plugins;
 mod tenancy;
+mod tidy;
