@@ -11,6 +11,7 @@
 
 mod support;
 
+mod bench;
 mod ingest;
 mod plugins;
 mod tenancy;

@@ -3,6 +3,13 @@
 //!
 //! Types and conversions; no behaviour.
 
+mod bench;
+
+pub use bench::{
+    BenchIngestJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchVectorsJson,
+    BenchWorkloadJson, SpreadJson,
+};
+
 use crate::error::Failure;
 use crate::policy::Entry;
 use crate::runtime as rt;
