@@ -12,6 +12,7 @@
 
 mod support;
 
+mod bench;
 mod docs;
 mod ingest;
 mod limits;

@@ -3,6 +3,13 @@
 //!
 //! Types and conversions; no behaviour.
 
+mod bench;
+
+pub use bench::{
+    BenchIngestJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchVectorsJson,
+    BenchWorkloadJson, SpreadJson,
+};
+
 use crate::error::Failure;
 use crate::policy::Entry;
 use crate::runtime as rt;
@@ -57,6 +64,8 @@ pub struct IngestJson {
     pub tokens: u64,
     /// Chunks whose vectors the tenant had already.
     pub reused_chunks: u64,
+    /// CPU time of the chunkers' own code, stopped ones included.
+    pub guest_cpu_ms: f64,
     /// Wall time.
     pub seconds: f64,
     /// Documents done, whatever became of them, a second.
@@ -122,6 +131,7 @@ impl IngestJson {
             chunks: report.chunks,
             tokens: report.tokens,
             reused_chunks: report.reused_chunks,
+            guest_cpu_ms: round(report.guest_cpu.as_secs_f64() * 1e3, 3),
             seconds: round(seconds, 3),
             docs_per_s: round(done as f64 / seconds.max(1e-9), 2),
             peak_rss_mb: round(peak_rss_mb, 1),

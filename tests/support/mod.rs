@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A data folder and a folder for files, gone when the test ends.
@@ -136,6 +137,15 @@ impl Ran {
     /// The JSON on standard output.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Waits for something that will happen; a generous watchdog ends the test where it does not.
+pub fn wait_until(happened: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it never happened");
+        std::thread::yield_now();
     }
 }
 

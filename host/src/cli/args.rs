@@ -244,20 +244,23 @@ pub(super) enum BenchCommand {
 #[derive(Debug, Args)]
 pub(super) struct BenchIngestArguments {
     /// Generated documents
-    #[arg(long, default_value_t = 300)]
-    pub(super) documents: usize,
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = at_least_one(1_000_000))]
+    pub(super) documents: u32,
     /// JSON lines to ingest instead of generated documents
-    #[arg(long, value_name = "FILE.jsonl")]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["documents", "seed"])]
     pub(super) corpus: Option<PathBuf>,
-    /// Rounds; medians are reported
-    #[arg(long, default_value_t = 3)]
-    pub(super) rounds: usize,
+    /// Rounds; medians and their spread are reported
+    #[arg(long, default_value_t = 3, value_name = "R", value_parser = at_least_one(1_000))]
+    pub(super) rounds: u32,
     /// Also run, in turn with ours: threads (Python threads with sentence-transformers)
     #[arg(long, value_delimiter = ',', value_name = "PEERS")]
     pub(super) peers: Vec<Peer>,
     /// Seed of the generated documents
-    #[arg(long, default_value_t = 42)]
+    #[arg(long, default_value_t = 42, value_name = "S")]
     pub(super) seed: u64,
+    /// Write every run as a line of comma-separated values
+    #[arg(long, value_name = "FILE")]
+    pub(super) csv: Option<PathBuf>,
 }
 
 /// What ours is compared with.
@@ -274,6 +277,10 @@ pub(super) enum ModelCommand {
         /// The folder
         folder: PathBuf,
     },
+}
+
+fn at_least_one(most: i64) -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=most)
 }
 
 fn option(text: &str) -> Result<(String, String), String> {

@@ -1,7 +1,21 @@
-//! stub
+//! `stockade bench …`: measures speed. Each measurement is a module; what they share is beside them.
+
+mod child;
+mod error;
+mod ingest;
+mod report;
+mod scenario;
+mod stage;
+mod statistics;
+mod tree;
+mod workload;
+
 use super::Session;
 use super::args::BenchCommand;
 use crate::error::{Exit, Failure};
-pub(super) async fn run(_session: &Session, _command: BenchCommand) -> Result<Exit, Failure> {
-    Ok(Exit::Done)
+
+pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit, Failure> {
+    match command {
+        BenchCommand::Ingest(arguments) => ingest::run(session, arguments).await,
+    }
 }

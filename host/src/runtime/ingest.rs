@@ -86,6 +86,8 @@ pub struct IngestReport {
     pub tokens: u64,
     /// Chunks whose vectors were known.
     pub reused_chunks: u64,
+    /// CPU time of the chunkers' own code, over all documents.
+    pub guest_cpu: Duration,
     /// From the first document read to the last one committed.
     pub elapsed: Duration,
     /// The failures, the first ten thousand.
@@ -213,6 +215,7 @@ struct Driver {
 struct Done {
     document: String,
     outcome: Result<Ingested, IngestError>,
+    guest_cpu: Duration,
 }
 
 impl Driver {
@@ -270,10 +273,12 @@ impl Driver {
                 };
                 self.running.spawn(async move {
                     let _place = place;
-                    let id = document.id.clone();
+                    let (id, task) = (document.id.clone(), step.task.clone());
+                    let outcome = step.run(document).await;
                     Done {
                         document: id,
-                        outcome: step.run(document).await,
+                        outcome,
+                        guest_cpu: task.meters.guest_cpu(),
                     }
                 });
             }
@@ -321,7 +326,11 @@ impl Driver {
     }
 
     fn settle(&mut self, done: Result<Done, tokio::task::JoinError>) {
-        let Done { document, outcome } = match done {
+        let Done {
+            document,
+            outcome,
+            guest_cpu,
+        } = match done {
             Ok(done) => done,
             Err(error) => {
                 let stop = Stop::host(crate::task::Phase::Commit, &error.to_string());
@@ -329,6 +338,7 @@ impl Driver {
             }
         };
         let report = &mut self.report;
+        report.guest_cpu += guest_cpu;
         match outcome {
             Ok(ingested) => {
                 match ingested.fate {

@@ -98,13 +98,12 @@ pub(super) fn cpu(task: &Task, used: Duration) -> Stop {
     )
 }
 
-/// The wall clock ran out. The guest is to blame only where it had the time: what it spent waiting
-/// in the host, or ready to run while others had the core, is not its own.
+/// The wall clock ran out. The guest is to blame only where it was running and had had at least half of the
+/// time: what passed while it waited in the host, or was ready while others had the core, is not its own.
 pub(super) fn wall(task: &Task) -> Stop {
     let phase = task.phase();
     let wall = task.limits.wall;
-    let own = wall.saturating_sub(task.meters.host_wait());
-    let had_it = !phase.in_host() && task.meters.guest_cpu() >= own / 2;
+    let had_it = !phase.in_host() && task.meters.guest_cpu() >= wall / 2;
     let (blame, detail) = if had_it {
         (Blame::Guest, "the guest ran until its wall time was over")
     } else {

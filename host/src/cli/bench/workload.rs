@@ -1,0 +1,153 @@
+//! The study's documents: about four paragraphs each, drawn from four, joined by a blank line.
+//!
+//! A document has `max(1, int(normal(4, 1)))` paragraphs, 3.5 on average since `int` cuts. Equal seeds give
+//! equal documents, on every machine. It knows nothing of what is measured with them.
+
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// What documents are made of: four paragraphs of about 210 characters.
+const PARAGRAPHS: [&str; 4] = [
+    "A retrieval system reads many documents before it can answer a single question about any of them. \
+     Each text is cut into pieces, and every piece becomes a vector that stands near others of the same \
+     meaning.",
+    "Threads share the memory of their process, so that one copy of a large model serves all of them at \
+     once. Processes share nothing by themselves: each loads its own copy, and what they exchange has to \
+     be packed and sent.",
+    "The keeper of the lighthouse wrote down the weather every evening, the height of the waves and the \
+     names of passing ships. After forty years the notebooks filled a whole shelf and told the story of \
+     that coast.",
+    "Limits make a promise to the neighbours: no guest may use more time, memory or storage than it was \
+     given. When one of them goes too far it is stopped, its work is thrown away, and the others never \
+     notice it.",
+];
+
+/// Mean and deviation of a document's paragraphs, before cutting to a whole number.
+const MEAN: f64 = 4.0;
+const DEVIATION: f64 = 1.0;
+
+/// The documents' texts, without end.
+pub(super) struct Workload {
+    random: SplitMix64,
+}
+
+impl Workload {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            random: SplitMix64(seed),
+        }
+    }
+
+    /// Writes the first `documents` texts as JSON lines.
+    pub(super) fn write(self, path: &Path, documents: u32) -> std::io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        for (number, text) in self.take(documents as usize).enumerate() {
+            let id = format!("doc-{number:06}");
+            serde_json::to_writer(&mut file, &Line { id, text })?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()
+    }
+}
+
+impl Iterator for Workload {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let normal = MEAN + DEVIATION * self.random.normal();
+        // As Python's `int`: towards zero.
+        let count = (normal as i64).max(1);
+        let paragraphs = (0..count).map(|_| PARAGRAPHS[self.random.below_four()]);
+        Some(paragraphs.collect::<Vec<_>>().join("\n\n"))
+    }
+}
+
+#[derive(Serialize)]
+struct Line {
+    id: String,
+    text: String,
+}
+
+/// Steele, Lea and Flood's generator: 64 bits of state, one multiplication chain a number.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 (excluded) to 1 (included).
+    fn unit(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Box and Muller's: mean 0, deviation 1.
+    fn normal(&mut self) -> f64 {
+        let (radius, angle) = (self.unit(), self.unit());
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    }
+
+    fn below_four(&mut self) -> usize {
+        (self.next() >> 62) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_is_the_published_one() {
+        let mut random = SplitMix64(1_234_567);
+        let first = [random.next(), random.next(), random.next()];
+        let published = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+        ];
+        assert_eq!(first, published);
+    }
+
+    #[test]
+    fn paragraphs_are_about_210_characters() {
+        for paragraph in PARAGRAPHS {
+            assert!(
+                (200..=220).contains(&paragraph.len()),
+                "{}: {paragraph}",
+                paragraph.len()
+            );
+        }
+    }
+
+    #[test]
+    fn documents_have_three_and_a_half_paragraphs_on_average() {
+        let counts = Workload::new(1)
+            .take(20_000)
+            .map(|text| text.split("\n\n").count());
+        let counts: Vec<usize> = counts.collect();
+        let mean = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
+        assert!((mean - 3.5).abs() < 0.03, "{mean}");
+        assert_eq!(counts.iter().min(), Some(&1));
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_documents_and_others_give_others() {
+        let texts = |seed| Workload::new(seed).take(50).collect::<Vec<_>>();
+        assert_eq!(texts(42), texts(42));
+        assert_ne!(texts(42), texts(43));
+    }
+
+    #[test]
+    fn every_paragraph_is_drawn_as_often_as_the_others() {
+        let text: String = Workload::new(7).take(4_000).collect();
+        for paragraph in PARAGRAPHS {
+            let drawn = text.matches(paragraph).count();
+            assert!((3_300..3_700).contains(&drawn), "{drawn}");
+        }
+    }
+}
