@@ -12,6 +12,7 @@
 
 mod support;
 
+mod agent_limits;
 mod bench;
 mod docs;
 mod ingest;

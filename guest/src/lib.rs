@@ -18,13 +18,16 @@
 //!     fn chunk(document: &Document, options: &Options, _: &impl Tokens) -> Result<Vec<Chunk>, String> {
 //!         let lines = options.count("lines")?;
 //!         let mut chunks = Vec::new();
-//!         let mut start = 0;
+//!         let (mut start, mut end) = (0, 0);
 //!         for (index, line) in document.text.split_inclusive('\n').enumerate() {
-//!             let end = start + line.len();
+//!             end += line.len();
 //!             if index % lines == lines - 1 {
 //!                 chunks.push(Chunk::new(start..end));
+//!                 start = end;
 //!             }
-//!             start = end;
+//!         }
+//!         if start < end {
+//!             chunks.push(Chunk::new(start..end));
 //!         }
 //!         Ok(chunks)
 //!     }

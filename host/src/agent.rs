@@ -4,6 +4,7 @@
 //! The host side of world `agent` is here. It knows one tenant's index and nothing of HTTP or of who asked.
 
 mod answer;
+mod arguments;
 mod ledger;
 mod retrieval;
 

@@ -6,11 +6,12 @@ use stockade::agent::{Agent, AgentHost, Answer, Question};
 use stockade::config::Config;
 use stockade::corpus::{Chunk, Document, Embedding, TenantId};
 use stockade::embedder::{Embedder, Lane, Priority};
+use stockade::error::Blame;
 use stockade::index::{Index, IndexOptions, MatrixCache, NewChunk, NewVersion, TextHash};
 use stockade::ingest::Chunker;
 use stockade::policy::Policy;
 use stockade::runtime::Guests;
-use stockade::task::{Kind, Limits, Stop, Task, Usage};
+use stockade::task::{Kind, Limits, Reason, Stop, Task, Usage};
 use tempfile::TempDir;
 
 /// What all tests of this process share: one engine, one model, one cache of compiled guests.
@@ -195,4 +196,10 @@ pub fn agent_that(imports: &str, misdeed: &str) -> Vec<u8> {
     let mut guest = guests::Guest::agent(&format!("{misdeed} (i32.const 32)"));
     guest.imports = imports.to_owned();
     guest.build()
+}
+
+/// The stop of a task that must have been stopped: reason, blame, phase.
+pub fn stopped<T: std::fmt::Debug>(outcome: Result<T, Stop>) -> (Reason, Blame, String) {
+    let stop = outcome.expect_err("it should have been stopped");
+    (stop.reason, stop.blame, stop.phase)
 }

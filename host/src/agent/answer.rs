@@ -141,7 +141,7 @@ pub(super) fn read(
                 });
             }
             Ok(_) | Err(IndexError::UnknownChunk(_)) => {
-                ledger.degrade(format!("chunk {} is gone or does not match", chunk.0))
+                ledger.degrade(format!("chunk {} is gone or does not match", chunk.0));
             }
             Err(error) => return Err(error.into()),
         }

@@ -5,54 +5,22 @@
 
 use super::AgentHost;
 use super::answer::matches;
+use super::arguments::*;
 use super::ledger::Hop;
 use crate::bindings::agent::stockade::plugin::retrieval as wit;
 use crate::corpus::{ChunkId, Embedding, Filter, Hit, Passage, shorten};
 use crate::db::Interrupt;
 use crate::embedder::EmbedError;
 use crate::error::{Explain, chain};
-use crate::index::{Index, IndexError, MAX_CHUNKS_PER_CALL, MAX_HITS, NeighbourKind};
+use crate::index::{Index, IndexError, NeighbourKind};
 use crate::sandbox::{Context, Halted};
 use crate::task::{Meter, Phase, Stop};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use wasmtime::component::Resource;
 
-/// A query's text, in bytes. The model reads 256 tokens and text search 64 terms.
-const QUERY_BYTES_MAX: usize = 64 << 10;
-
 type Cost = BTreeMap<&'static str, u64>;
 type Answer<T> = wasmtime::Result<Result<T, wit::Denied>>;
-
-/// How a retrieval call ends when it does not succeed.
-enum Refusal {
-    /// The guest hears of it and goes on.
-    Denied(wit::Denied),
-    /// The task is over.
-    Halt(wasmtime::Error),
-}
-
-impl From<wasmtime::Error> for Refusal {
-    fn from(error: wasmtime::Error) -> Self {
-        Self::Halt(error)
-    }
-}
-
-impl From<Halted> for Refusal {
-    fn from(halted: Halted) -> Self {
-        Self::Halt(halted.into())
-    }
-}
-
-impl From<wasmtime::component::ResourceTableError> for Refusal {
-    fn from(error: wasmtime::component::ResourceTableError) -> Self {
-        Self::Halt(error.into())
-    }
-}
-
-fn invalid(what: impl Into<String>) -> Refusal {
-    Refusal::Denied(wit::Denied::InvalidArgument(what.into()))
-}
 
 /// One call on its way: what it is, and what it was charged so far.
 struct Call {
@@ -323,54 +291,6 @@ impl Context<AgentHost> {
     }
 }
 
-fn checked_k(k: u32) -> Result<usize, Refusal> {
-    let k = k as usize;
-    match (1..=MAX_HITS).contains(&k) {
-        true => Ok(k),
-        false => Err(invalid(format!("k must be from 1 to {MAX_HITS}"))),
-    }
-}
-
-fn checked_query(query: &str) -> Result<(), Refusal> {
-    match query.len() > QUERY_BYTES_MAX {
-        true => Err(invalid(format!(
-            "the query has more than {QUERY_BYTES_MAX} bytes"
-        ))),
-        false => Ok(()),
-    }
-}
-
-fn checked_count(chunks: usize) -> Result<(), Refusal> {
-    match chunks > MAX_CHUNKS_PER_CALL {
-        true => Err(invalid(format!(
-            "more than {MAX_CHUNKS_PER_CALL} chunks in one call"
-        ))),
-        false => Ok(()),
-    }
-}
-
-fn meter_name(meter: wit::Meter) -> &'static str {
-    match meter {
-        wit::Meter::EmbedTokens => "embed_tokens_max",
-        wit::Meter::Searches => "searches_max",
-        wit::Meter::VectorsScanned => "vectors_scanned_max",
-        wit::Meter::Read => "read_kib_max",
-    }
-}
-
-fn ids(chunks: &[u64]) -> Vec<ChunkId> {
-    chunks.iter().copied().map(ChunkId).collect()
-}
-
-/// Ids for the ledger: the first few.
-fn some_ids(chunks: &[u64]) -> Value {
-    json!({ "chunks": &chunks[..chunks.len().min(10)], "count": chunks.len() })
-}
-
-fn filter_bytes(filter: Option<&String>) -> usize {
-    filter.map_or(0, String::len)
-}
-
 impl wit::HostVector for Context<AgentHost> {
     async fn drop(&mut self, handle: Resource<Embedding>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
@@ -500,29 +420,5 @@ impl wit::Host for Context<AgentHost> {
         let results = passages.len();
         let outcome = outcome.map(|all| all.into_iter().map(to_wit).collect());
         self.close(call, results, outcome)
-    }
-}
-
-fn passage_bytes(passage: &Passage) -> usize {
-    let labels: usize = passage
-        .labels
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    let texts = passage.document.len() + passage.title.len() + passage.text.len();
-    texts + passage.metadata.len() + labels + 24
-}
-
-fn to_wit(passage: Passage) -> wit::Passage {
-    wit::Passage {
-        chunk: passage.chunk.0,
-        document: passage.document,
-        title: passage.title,
-        text: passage.text,
-        start: passage.start,
-        end: passage.end,
-        ordinal: passage.ordinal,
-        labels: passage.labels,
-        metadata: passage.metadata,
     }
 }

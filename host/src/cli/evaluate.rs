@@ -18,7 +18,7 @@ pub(super) async fn run(session: &Session, arguments: EvalArguments) -> Result<E
     };
     let evaluation = runtime
         .evaluate(&arguments.tenant, &queries, &arguments.agents, &|| {
-            bar.inc(1)
+            bar.inc(1);
         })
         .await;
     bar.finish_and_clear();

@@ -45,6 +45,13 @@ impl Output {
         }
     }
 
+    /// A remark beside the answer, on standard error.
+    pub(super) fn remark(&self, text: impl std::fmt::Display) {
+        if !self.json {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
+    }
+
     /// Says what went wrong, and how the command ends.
     pub(super) fn failure(&self, failure: &Failure) -> Exit {
         let mut stderr = std::io::stderr().lock();

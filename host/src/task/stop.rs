@@ -347,7 +347,7 @@ mod tests {
     fn whole_numbers_are_written_without_a_fraction() {
         let text = |n| serde_json::to_string(&Number(n)).unwrap_or_default();
         assert_eq!(Number(50_000_000.0).to_string(), "50,000,000");
-        assert_eq!(Number(1_016.0625).to_string(), "1,016.06");
+        assert_eq!(Number(1_016.062_5).to_string(), "1,016.06");
         assert_eq!(text(4.0), "4");
         assert_eq!(text(4.5), "4.5");
     }

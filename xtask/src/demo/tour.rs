@@ -255,7 +255,7 @@ mod tests {
             .into_iter()
             .map(|line| format!("$ stockade {line}"));
         let farewell = farewell(Path::new(
-            "/home/somebody/.cache/stockade/target/release/stockade",
+            "/some/where/.cache/stockade/target/release/stockade",
         ));
         let asked = QUESTIONS
             .iter()

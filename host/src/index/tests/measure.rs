@@ -245,29 +245,7 @@ fn quality() {
     };
     let folder = tempfile::tempdir().unwrap();
     let index = open_with(folder.path(), "a", "model", &MatrixCache::new(64 << 20));
-    for line in lines("docs") {
-        let field = |name: &str| line[name].as_str().unwrap_or_default();
-        let document = document(field("id"), field("title"), field("text"), "{}");
-        let end = document.text.len() as u32;
-        let chunk = Chunk {
-            start: 0,
-            end,
-            labels: vec![],
-        };
-        let embedding = super::support::vector_for(&document.text);
-        let chunks = [NewChunk {
-            chunk,
-            hash: TextHash::of(&document.text),
-            embedding,
-        }];
-        let version = NewVersion {
-            document: &document,
-            hash: [0; 32],
-            chunker: "",
-            chunks: &chunks,
-        };
-        index.put(&version).unwrap();
-    }
+    fill_with(&index, lines("docs"));
     let never = Interrupt::never();
     let (mut ndcg, mut mention5, mut both, mut neighbours, mut count) = (0.0, 0.0, 0.0, 0, 0.0);
     for line in lines("queries") {
@@ -315,4 +293,31 @@ fn quality() {
         both / count,
         neighbours as f64 / count
     );
+}
+
+/// Every line as a document of one chunk, with a generated vector.
+fn fill_with(index: &Index, lines: Vec<serde_json::Value>) {
+    for line in lines {
+        let field = |name: &str| line[name].as_str().unwrap_or_default();
+        let document = document(field("id"), field("title"), field("text"), "{}");
+        let end = document.text.len() as u32;
+        let chunk = Chunk {
+            start: 0,
+            end,
+            labels: vec![],
+        };
+        let embedding = super::support::vector_for(&document.text);
+        let chunks = [NewChunk {
+            chunk,
+            hash: TextHash::of(&document.text),
+            embedding,
+        }];
+        let version = NewVersion {
+            document: &document,
+            hash: [0; 32],
+            chunker: "",
+            chunks: &chunks,
+        };
+        index.put(&version).unwrap();
+    }
 }

@@ -59,6 +59,59 @@ fn a_line_is_a_document() {
     assert_eq!(empty.0, "d.jsonl:1 empty");
 }
 
+/// A line, what is said of it, and whether its id is known.
+const WRONG_LINES: &[(&str, &str, bool)] = &[
+    ("words", "not a JSON object (column 1)", false),
+    ("[\"a\",\"t\",\"x\"]", "not a JSON object (column 1)", false),
+    (
+        "{\"id\":\"a\",\"text\":\"x\"",
+        "EOF while parsing an object (column 20)",
+        false,
+    ),
+    ("{\"id\":\"a\"}", "missing field `text` (column 10)", true),
+    ("{\"text\":\"x\"}", "missing field `id` (column 12)", false),
+    (
+        "{\"id\":7,\"text\":\"x\"}",
+        "invalid type: integer `7`, expected a string (column 7)",
+        false,
+    ),
+    (
+        "{\"id\":\"a\",\"text\":null}",
+        "invalid type: null, expected a string (column 21)",
+        true,
+    ),
+    (
+        "{\"id\":\"a\",\"text\":\"x\",\"metadata\":[1]}",
+        "invalid type: sequence, expected a map (column 32)",
+        true,
+    ),
+    (
+        "{\"id\":\"a\",\"id\":\"b\",\"text\":\"x\"}",
+        "duplicate field `id` (column 14)",
+        false,
+    ),
+    (
+        "{\"id\":\"a\",\"text\":\"x\"} {}",
+        "trailing characters (column 23)",
+        false,
+    ),
+    (
+        "{\"id\":\"a\",\"text\":\"\\ud800\"}",
+        "unexpected end of hex escape (column 25)",
+        true,
+    ),
+    (
+        "{\"id\":\"\",\"text\":\"x\"}",
+        "'' is not a document id",
+        false,
+    ),
+    (
+        "{\"id\":\"a\\u0007\",\"text\":\"x\"}",
+        "'a\\u{7}' is not a document id",
+        false,
+    ),
+];
+
 #[test]
 fn a_wrong_line_says_where_and_what() {
     let deep = format!(
@@ -69,59 +122,11 @@ fn a_wrong_line_says_where_and_what() {
         "{{\"id\":\"a\",\"text\":\"x\",\"other\":{}",
         "[".repeat(100_000)
     );
-    for (wrong, message, identified) in [
-        ("words", "not a JSON object (column 1)", false),
-        ("[\"a\",\"t\",\"x\"]", "not a JSON object (column 1)", false),
-        (
-            "{\"id\":\"a\",\"text\":\"x\"",
-            "EOF while parsing an object (column 20)",
-            false,
-        ),
-        ("{\"id\":\"a\"}", "missing field `text` (column 10)", true),
-        ("{\"text\":\"x\"}", "missing field `id` (column 12)", false),
-        (
-            "{\"id\":7,\"text\":\"x\"}",
-            "invalid type: integer `7`, expected a string (column 7)",
-            false,
-        ),
-        (
-            "{\"id\":\"a\",\"text\":null}",
-            "invalid type: null, expected a string (column 21)",
-            true,
-        ),
-        (
-            "{\"id\":\"a\",\"text\":\"x\",\"metadata\":[1]}",
-            "invalid type: sequence, expected a map (column 32)",
-            true,
-        ),
-        (
-            "{\"id\":\"a\",\"id\":\"b\",\"text\":\"x\"}",
-            "duplicate field `id` (column 14)",
-            false,
-        ),
-        (
-            "{\"id\":\"a\",\"text\":\"x\"} {}",
-            "trailing characters (column 23)",
-            false,
-        ),
-        (
-            "{\"id\":\"a\",\"text\":\"\\ud800\"}",
-            "unexpected end of hex escape (column 25)",
-            true,
-        ),
-        (
-            "{\"id\":\"\",\"text\":\"x\"}",
-            "'' is not a document id",
-            false,
-        ),
-        (
-            "{\"id\":\"a\\u0007\",\"text\":\"x\"}",
-            "'a\\u{7}' is not a document id",
-            false,
-        ),
-        (&deep, "recursion limit exceeded", false),
+    let nested = [
+        (deep.as_str(), "recursion limit exceeded", false),
         (&ignored, "EOF while parsing a list", false),
-    ] {
+    ];
+    for &(wrong, message, identified) in WRONG_LINES.iter().chain(&nested) {
         let (told, known) = line(wrong.as_bytes()).unwrap_err();
         let start = &wrong[..wrong.len().min(60)];
         assert!(

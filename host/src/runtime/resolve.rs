@@ -1,0 +1,234 @@
+//! From a tenant's choice to a linked plugin: which label, which bytes, which options.
+//!
+//! Linked plugins are kept, so that a task only instantiates.
+
+use super::builtin::{self, Builtin};
+use super::trial::Trial;
+use super::{Runtime, RuntimeError, lock};
+use crate::agent::Agent;
+use crate::catalog::Role;
+use crate::corpus::TenantId;
+use crate::error::Failure;
+use crate::ingest::{Chunker, Method};
+use crate::plugin::{Digest, Loaded, OptionSpec, Options, PluginError, PluginKind, resolve};
+use crate::policy::{Policy, Wasi};
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+/// Plugins that were linked, so that a task only instantiates.
+#[derive(Debug, Default)]
+pub(super) struct Linked {
+    chunkers: Mutex<HashMap<(Digest, Wasi), Chunker>>,
+    agents: Mutex<HashMap<(Digest, Wasi), Agent>>,
+    builtin_options: Mutex<HashMap<&'static str, Vec<OptionSpec>>>,
+}
+
+/// A plugin on its way to a task.
+struct Chosen {
+    digest: Digest,
+    /// Of a built-in plugin; an installed one's are read when it is not loaded yet.
+    bytes: Option<&'static [u8]>,
+    options: Options,
+}
+
+impl Runtime {
+    pub(super) async fn kind_and_options(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+    ) -> Result<(PluginKind, Vec<OptionSpec>), Failure> {
+        match builtin::find(label) {
+            Some(builtin) => Ok((builtin.kind, self.builtin_options(builtin).await?)),
+            None => {
+                let installed = self.catalog.plugin(tenant, label)?;
+                Ok((installed.kind, installed.options))
+            }
+        }
+    }
+
+    /// The options of a built-in plugin, less the one that its label sets.
+    pub(super) async fn builtin_options(
+        &self,
+        builtin: &'static Builtin,
+    ) -> Result<Vec<OptionSpec>, Failure> {
+        if let Some(specs) = lock(&self.linked.builtin_options).get(builtin.label) {
+            return Ok(specs.clone());
+        }
+        let broken = |what: String| RuntimeError::Builtin(builtin.label, what);
+        let policy = Policy::shipped("default")?;
+        let guests = self.guests()?;
+        let loaded = guests.loader.load(builtin.bytes, Wasi::None)?;
+        let embedder = self.embedder()?;
+        let tenant = TenantId::new("builtin")?;
+        let trial = Trial {
+            guests,
+            embedder: &embedder,
+            policy: &policy,
+            tenant: &tenant,
+        };
+        let described = match builtin.kind {
+            PluginKind::Chunker => trial.describe_chunker(&loaded).await,
+            PluginKind::Agent => trial.describe_agent(&loaded).await,
+        };
+        let mut specs = described.map_err(|failure| broken(failure.message))?;
+        if let Some((name, _)) = builtin.preset {
+            specs.retain(|spec| spec.name != name);
+        }
+        lock(&self.linked.builtin_options).insert(builtin.label, specs.clone());
+        Ok(specs)
+    }
+
+    /// The chunker of a document's media type, linked, with its options.
+    pub(super) async fn method_for(
+        &self,
+        tenant: &TenantId,
+        media_type: &str,
+        wasi: Wasi,
+    ) -> Result<Method, Failure> {
+        let uses = self.catalog.uses(tenant)?;
+        let own = Role::ChunkerFor(media_type.to_owned());
+        let used = uses.iter().find(|u| u.role == own);
+        let used = used.or_else(|| uses.iter().find(|u| u.role == Role::Chunker));
+        let (label, given) = match used {
+            Some(used) => (used.label.as_str(), used.options.clone()),
+            None => (builtin::default_chunker(media_type), vec![]),
+        };
+        let chosen = self
+            .chosen(tenant, label, PluginKind::Chunker, &given)
+            .await?;
+        let chunker = self.linked_chunker(&chosen, wasi)?;
+        Ok(Method {
+            chunker,
+            options: chosen.options,
+        })
+    }
+
+    /// The agent of a question: the one named, else the tenant's, else the built-in default.
+    pub(super) async fn agent_for(
+        &self,
+        tenant: &TenantId,
+        named: Option<&str>,
+        given: &Options,
+        wasi: Wasi,
+    ) -> Result<(String, Agent, Options), Failure> {
+        let uses = self.catalog.uses(tenant)?;
+        let used = uses.iter().find(|u| u.role == Role::Agent);
+        let label = named
+            .or(used.map(|u| u.label.as_str()))
+            .unwrap_or(builtin::DEFAULT_AGENT);
+        // Options that the tenant set hold for its own choice; the caller's come on top.
+        let mut options = given.clone();
+        if let Some(used) = used.filter(|used| used.label == label) {
+            let missing = used
+                .options
+                .iter()
+                .filter(|(name, _)| given.iter().all(|(g, _)| g != name));
+            options.extend(missing.cloned());
+        }
+        let chosen = self
+            .chosen(tenant, label, PluginKind::Agent, &options)
+            .await?;
+        let agent = self.linked_agent(&chosen, wasi)?;
+        Ok((label.to_owned(), agent, chosen.options))
+    }
+
+    /// Whether an agent declares an option.
+    pub(super) async fn declares(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+        option: &str,
+    ) -> Result<bool, Failure> {
+        let (_, specs) = self.kind_and_options(tenant, label).await?;
+        Ok(specs.iter().any(|spec| spec.name == option))
+    }
+
+    /// The label of the agent that a question without one goes to.
+    pub(super) fn default_agent(&self, tenant: &TenantId) -> Result<String, Failure> {
+        let uses = self.catalog.uses(tenant)?;
+        let used = uses.into_iter().find(|u| u.role == Role::Agent);
+        Ok(used.map_or_else(|| builtin::DEFAULT_AGENT.to_owned(), |used| used.label))
+    }
+
+    async fn chosen(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+        wanted: PluginKind,
+        given: &Options,
+    ) -> Result<Chosen, Failure> {
+        let (kind, specs) = self.kind_and_options(tenant, label).await?;
+        if kind != wanted {
+            let (found, wanted) = (kind.as_str(), wanted.as_str());
+            return Err(RuntimeError::Kind {
+                label: label.to_owned(),
+                found,
+                wanted,
+            }
+            .into());
+        }
+        let mut options = resolve(&specs, given)?;
+        let Some(builtin) = builtin::find(label) else {
+            let digest = self.catalog.plugin(tenant, label)?.digest;
+            return Ok(Chosen {
+                digest,
+                bytes: None,
+                options,
+            });
+        };
+        if let Some((name, value)) = builtin.preset {
+            options.insert(0, (name.to_owned(), value.to_owned()));
+        }
+        let digest = Digest::of(builtin.bytes);
+        Ok(Chosen {
+            digest,
+            bytes: Some(builtin.bytes),
+            options,
+        })
+    }
+
+    /// An installed plugin's bytes. A file that is not what its name says is refused.
+    fn bytes_of(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
+        let path = self.plugin_file(digest);
+        let read = std::fs::read(&path);
+        let bytes = read.map_err(|source| PluginError::Io {
+            what: "read",
+            path,
+            source,
+        })?;
+        match Digest::of(&bytes) == *digest {
+            true => Ok(bytes),
+            false => Err(PluginError::Damaged { digest: *digest }.into()),
+        }
+    }
+
+    fn loaded(&self, chosen: &Chosen, wasi: Wasi) -> Result<Loaded, Failure> {
+        let loader = &self.guests()?.loader;
+        match chosen.bytes {
+            Some(bytes) => Ok(loader.load(bytes, wasi)?),
+            None => Ok(loader.load(&self.bytes_of(&chosen.digest)?, wasi)?),
+        }
+    }
+
+    fn linked_chunker(&self, chosen: &Chosen, wasi: Wasi) -> Result<Chunker, Failure> {
+        let key = (chosen.digest, wasi);
+        if let Some(chunker) = lock(&self.linked.chunkers).get(&key) {
+            return Ok(chunker.clone());
+        }
+        let loaded = self.loaded(chosen, wasi)?;
+        let chunker = Chunker::link(self.guests()?.sandbox.engine(), &loaded, wasi)?;
+        lock(&self.linked.chunkers).insert(key, chunker.clone());
+        Ok(chunker)
+    }
+
+    fn linked_agent(&self, chosen: &Chosen, wasi: Wasi) -> Result<Agent, Failure> {
+        let key = (chosen.digest, wasi);
+        if let Some(agent) = lock(&self.linked.agents).get(&key) {
+            return Ok(agent.clone());
+        }
+        let loaded = self.loaded(chosen, wasi)?;
+        let agent = Agent::link(self.guests()?.sandbox.engine(), &loaded, wasi)?;
+        lock(&self.linked.agents).insert(key, agent.clone());
+        Ok(agent)
+    }
+}
