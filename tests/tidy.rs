@@ -318,7 +318,7 @@ fn policy_table() -> String {
     table.push_str("|---|---|---|---|---|\n");
     for key in stockade::policy::keys() {
         let path = key.path();
-        let (value, range, beyond) = (policy.value(&path).unwrap(), key.range(), beyond(&key));
+        let (value, range, beyond) = (policy.value(&path).unwrap(), key.range(), beyond(key));
         table.push_str(&format!(
             "| `{path}` | {value} | {range} | {} | {beyond} |\n",
             key.doc

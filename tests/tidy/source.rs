@@ -116,7 +116,9 @@ fn stands_alone(code: &str, at: usize, length: usize) -> bool {
     let before = code[..at].chars().next_back();
     let after = code[at + length..].chars().next();
     let ends_in_name = code[..at + length].ends_with(is_name);
-    !before.is_some_and(|c| is_name(c) || c == ':') && !(ends_in_name && after.is_some_and(is_name))
+    let within_path = before.is_some_and(|c| is_name(c) || c == ':');
+    let within_name = ends_in_name && after.is_some_and(is_name);
+    !within_path && !within_name
 }
 
 fn function(code: &str, at: usize) -> Option<Function<'_>> {
