@@ -23,6 +23,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("pulp", &["index"]),
     ("rusqlite", &["db"]),
     ("safetensors", &["embedder"]),
+    ("sysinfo", &["cli"]),
     ("tokenizers", &["embedder"]),
     ("toml", &["config", "policy"]),
     ("tracing_subscriber", &["cli"]),
