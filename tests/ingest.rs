@@ -1,6 +1,6 @@
 //! Ingest: everything seen is accounted for, unchanged costs nothing, bad input loses nothing.
 
-use crate::support::{Bench, arg};
+use crate::support::{Bench, arg, interrupt, wait_until};
 use serde_json::json;
 
 #[test]
@@ -131,6 +131,37 @@ fn a_missing_folder_is_a_usage_error() {
     bench
         .run(&["ingest", "nobody", "/tmp"])
         .fails(2, &["no tenant 'nobody'"]);
+}
+
+#[test]
+fn an_interrupt_keeps_what_was_whole_and_says_so() {
+    let bench = Bench::with_tenants(&["acme"]);
+    let paragraph = "A sentence that differs a little in every document, such as number";
+    let line = |n: u32| {
+        let text = format!("{paragraph} {n}. ").repeat(30);
+        json!({ "id": format!("d{n}"), "text": text }).to_string()
+    };
+    let lines: Vec<String> = (0..3_000).map(line).collect();
+    let file = bench.file("many.jsonl", lines.join("\n"));
+    let child = bench
+        .command(&["--json", "ingest", "acme", arg(&file)])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let index = bench.data().join("tenants/acme/index.db-wal");
+    wait_until(|| std::fs::metadata(&index).is_ok_and(|log| log.len() > 100_000));
+    interrupt(&child);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130));
+    let report: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(report["interrupted"], true);
+    assert_eq!(report["documents"]["failed"], 0, "{report}");
+    let added = &report["documents"]["added"];
+    assert!(
+        added.as_u64() > Some(0) && added.as_u64() < Some(3_000),
+        "{report}"
+    );
+    assert_eq!(&bench.json(&["tenant", "show", "acme"])["documents"], added);
 }
 
 #[test]

@@ -84,11 +84,13 @@ pub struct IngestJson {
     pub skipped: Vec<SkipJson>,
     /// Why `--sync` deleted nothing; null where it did, or was not asked to.
     pub sync_withheld: Option<String>,
+    /// Documents that were under way when it was interrupted: they are as they were before.
+    pub unfinished: u64,
     /// It was interrupted before the end.
     pub interrupted: bool,
 }
 
-/// Counts of documents. `seen` is the sum of the others but `deleted`, unless interrupted.
+/// Counts of documents. `seen` is the sum of the others but `deleted`, and of `unfinished` when interrupted.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct IngestCounts {
@@ -158,6 +160,7 @@ impl IngestJson {
                 })
                 .collect(),
             sync_withheld: report.sync_withheld.clone(),
+            unfinished: report.unfinished,
             interrupted: report.interrupted,
         }
     }

@@ -6,7 +6,7 @@ pub mod stage;
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -147,6 +147,16 @@ pub fn wait_until(happened: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "it never happened");
         std::thread::yield_now();
     }
+}
+
+/// What Ctrl-C sends.
+pub fn interrupt(child: &Child) {
+    let number = child.id().to_string();
+    let sent = Command::new("kill")
+        .args(["-INT", &number])
+        .status()
+        .unwrap();
+    assert!(sent.success());
 }
 
 /// A path as an argument.

@@ -116,9 +116,9 @@ fn stands_alone(code: &str, at: usize, length: usize) -> bool {
     let before = code[..at].chars().next_back();
     let after = code[at + length..].chars().next();
     let ends_in_name = code[..at + length].ends_with(is_name);
-    let begins_inside = before.is_some_and(|c| is_name(c) || c == ':');
-    let ends_inside = ends_in_name && after.is_some_and(is_name);
-    !begins_inside && !ends_inside
+    let within_path = before.is_some_and(|c| is_name(c) || c == ':');
+    let within_name = ends_in_name && after.is_some_and(is_name);
+    !within_path && !within_name
 }
 
 fn function(code: &str, at: usize) -> Option<Function<'_>> {

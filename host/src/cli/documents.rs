@@ -158,7 +158,10 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
         false => parts.join(", "),
     };
     if said.interrupted {
-        out.line("Interrupted: what is counted here is whole, the rest was not begun.");
+        out.line(format!(
+            "Interrupted: what is counted below is whole; {} under way stayed as before.",
+            plural(said.unfinished, "document")
+        ));
     }
     if let Some(why) = &said.sync_withheld {
         out.line(format!("--sync deleted nothing: {why}."));

@@ -96,6 +96,8 @@ pub struct IngestReport {
     pub skips: Vec<(String, String)>,
     /// Why `--sync` deleted nothing, where it did not.
     pub sync_withheld: Option<String>,
+    /// Documents that were under way when it was interrupted: they are as they were before.
+    pub unfinished: u64,
     /// It was interrupted: what is counted is whole, the rest was not begun.
     pub interrupted: bool,
 }
@@ -354,6 +356,9 @@ impl Driver {
                     self.progress.tokens.fetch_add(ingested.tokens, Relaxed);
                 }
                 self.progress.documents.fetch_add(1, Relaxed);
+            }
+            Err(IngestError::Stop(stop)) if stop.reason == Reason::Shutdown => {
+                report.unfinished += 1;
             }
             Err(error) => self.fail(document, error.into()),
         }

@@ -177,37 +177,37 @@ fn gaps() {
     type Call<'a> = (&'a str, &'a dyn Fn(&Interrupt));
     let calls: [Call<'_>; 9] = [
         ("cold vector", &|i| {
-            drop(index.search_vector(&vector, 10, None, i).unwrap())
+            drop(index.search_vector(&vector, 10, None, i).unwrap());
         }),
         ("warm vector", &|i| {
-            drop(index.search_vector(&vector, 10, None, i).unwrap())
+            drop(index.search_vector(&vector, 10, None, i).unwrap());
         }),
         ("cold frequent words", &|i| {
-            drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap())
+            drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap());
         }),
         ("warm frequent words", &|i| {
-            drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap())
+            drop(index.search_text("w1x w2x w3x w9x", 10, None, i).unwrap());
         }),
         ("new filter", &|i| {
-            drop(index.search_text("w77x", 10, Some(&filter), i).unwrap())
+            drop(index.search_text("w77x", 10, Some(&filter), i).unwrap());
         }),
         ("mention", &|i| {
             drop(
                 index
                     .neighbours(ids[7], NeighbourKind::Mention, 10, None, i)
                     .unwrap(),
-            )
+            );
         }),
         ("mentioned by", &|i| {
             drop(
                 index
                     .neighbours(ids[9], NeighbourKind::MentionedBy, 10, None, i)
                     .unwrap(),
-            )
+            );
         }),
         ("read", &|i| drop(index.read(&ids, i).unwrap())),
         ("similarities", &|i| {
-            drop(index.similarities(&vector, &ids, i).unwrap())
+            drop(index.similarities(&vector, &ids, i).unwrap());
         }),
     ];
     for (name, call) in calls {
