@@ -48,11 +48,12 @@ fn show(session: &Session, name: &str) -> Result<Exit, Failure> {
             vec![
                 entry.key.clone(),
                 value.trim_end().to_owned(),
+                entry.range.clone(),
                 entry.source.clone(),
             ]
         };
         let rows = said.entries.iter().map(row).collect();
-        out.line(table(&["KEY", "VALUE", "FROM"], &[1], rows));
+        out.line(table(&["KEY", "VALUE", "ALLOWED", "FROM"], &[1], rows));
     });
     Ok(Exit::Done)
 }

@@ -182,7 +182,8 @@ pub const RELATIONS: &[Relation] = &[
 pub enum Wasi {
     /// Nothing at all: a component that imports WASI is refused.
     None,
-    /// WASI preview 2 with nothing in it: no files, sockets or environment; seeded clock and random.
+    /// WASI preview 2 with nothing in it: no files, sockets or environment; clocks stand still and random
+    /// numbers repeat.
     Sandboxed,
 }
 

@@ -112,6 +112,7 @@ impl Runtime {
         let mut agents = vec![];
         for label in labels {
             let mut scores = Scores::default();
+            self.warm(tenant, &label, queries).await?;
             for query in queries {
                 let began = Instant::now();
                 match self.ranking(tenant, &label, &query.query).await {
@@ -129,6 +130,22 @@ impl Runtime {
             agents.push(scores.agent(label));
         }
         Ok(Evaluation { agents })
+    }
+
+    /// Loads what the first question would load, so that no latency has compiling in it.
+    async fn warm(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+        queries: &[EvalQuery],
+    ) -> Result<(), Failure> {
+        let Some(first) = queries.first() else {
+            return Ok(());
+        };
+        match self.ranking(tenant, label, &first.query).await {
+            Err(failure) if failure.exit == crate::error::Exit::Usage => Err(failure),
+            _ => Ok(()),
+        }
     }
 
     /// The first ten documents for a question, by their best chunks.

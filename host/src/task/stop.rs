@@ -307,7 +307,7 @@ impl Explain for Stop {
         let key = self.reason.key();
         Some(match self.reason {
             Reason::Killed | Reason::Shutdown => return None,
-            Reason::Suspended => "Resume the tenant with `stockade resume`.".to_owned(),
+            Reason::Suspended => "Resume the tenant with `stockade tenant resume NAME`.".to_owned(),
             Reason::HostFault => "Run `stockade doctor`.".to_owned(),
             Reason::Trap | Reason::InvalidOutput | Reason::Stack => {
                 "Fix the plugin; `stockade plugin check` runs it under limits.".to_owned()
