@@ -149,7 +149,7 @@ impl Runtime {
     /// A tenant's index; opened at the first call.
     pub fn index(&self, tenant: &TenantId) -> Result<Arc<Index>, Failure> {
         self.catalog.tenant(tenant)?;
-        let model = self.embedder()?.model().digest.clone();
+        let model = self.model_digest()?;
         let mut open = lock(&self.indexes);
         if let Some(index) = open.get(tenant) {
             return Ok(index.clone());
@@ -162,6 +162,14 @@ impl Runtime {
         }
         open.insert(tenant.clone(), index.clone());
         Ok(index)
+    }
+
+    /// Which model vectors are of. What only counts or deletes does not wait for the model to be loaded.
+    fn model_digest(&self) -> Result<String, Failure> {
+        match lock(&self.embedder).as_ref() {
+            Some(embedder) => Ok(embedder.model().digest.clone()),
+            None => Ok(crate::embedder::onnx::check(&self.config.model_dir)?.digest),
+        }
     }
 
     fn tenant_folder(&self, tenant: &TenantId) -> PathBuf {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// What a database could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// The disk, or the limit of [`Database::limit_bytes`], is full. Nothing was written.
+    /// The disk, or the limit of [`limit_bytes`](super::Database::limit_bytes), is full. Nothing was written.
     #[error("no space left for the database")]
     Full(#[source] SqlError),
     /// The file is damaged or is no database.

@@ -174,7 +174,7 @@ fn judge(
 }
 
 /// The child's whole life: limit itself, read the component, compile it, write the artefact. The exit
-/// status is 0, [`INVALID`] with the reason on standard error, or 1.
+/// status is 0, 65 with the reason on standard error, or 1.
 pub fn compile_child(profile: &str, output: &Path) -> u8 {
     let outcome = limit_self(profile).and_then(|()| {
         let mut bytes = Vec::new();

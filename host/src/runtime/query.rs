@@ -89,7 +89,7 @@ impl Runtime {
         let (label, agent, options) = self
             .agent_for(tenant, Some(&label), &given, policy.wasi)
             .await?;
-        let (index, embedder) = (self.index(tenant)?, self.embedder()?);
+        let (embedder, index) = (self.embedder()?, self.index(tenant)?);
         let model = embedder.model().digest.clone();
         let task = Task::new(
             tenant.clone(),
