@@ -2,7 +2,8 @@
 
 It embeds the chunks that Stockade made of the same documents, one call a document as a pipeline of
 threads does, and answers with one JSON line. The interpreter, the imports, the model and a first call
-are start-up and not timed. It opens no network connection.
+are start-up and not timed. PyTorch chooses its own number of threads, as it does for whoever does not
+ask ($OMP_NUM_THREADS decides otherwise). It opens no network connection.
 """
 
 import argparse
@@ -17,17 +18,12 @@ def arguments():
     parser.add_argument("--chunks", required=True, help="JSON lines {chunks: [text]}, one a document")
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--sample", required=True, help="numbers of chunks whose vectors are shown")
-    # PyTorch's own choice unless given: what a pipeline gets that does not ask.
-    parser.add_argument("--torch-threads", type=int)
     return parser.parse_args()
 
 
 def load(options):
-    import torch
     from sentence_transformers import SentenceTransformer
 
-    if options.torch_threads:
-        torch.set_num_threads(options.torch_threads)
     model = SentenceTransformer(options.model, device="cpu")
     model.encode(["The first call prepares what later ones use."])
     return model
