@@ -230,3 +230,24 @@ fn the_citation_is_where_the_text_is() {
         assert!(!receipt[field].is_null(), "{field}");
     }
 }
+
+#[test]
+fn nothing_is_left_in_the_temporary_folder_and_nobody_is_told() {
+    let bench = Bench::new();
+    let folder = tempfile::tempdir().unwrap();
+    let lines = bench.file("lines.jsonl", "{\"text\": \"one line\"}\n");
+    let status = bench
+        .command(&["embed", arg(&lines)])
+        .env("TMPDIR", folder.path())
+        .env_remove("ORT_DISABLE_TELEMETRY")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .flatten()
+        .collect();
+    // ONNX Runtime's telemetry begins with a file that names the session.
+    assert!(left.is_empty(), "{left:?}");
+}

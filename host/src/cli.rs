@@ -19,6 +19,7 @@ use crate::runtime::{Runtime, RuntimeError};
 use args::{Arguments, Command};
 use clap::{CommandFactory, Parser};
 use output::Output;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,6 +37,29 @@ impl Session {
     }
 }
 
+/// The variable by which ONNX Runtime is told to report nothing to its maker. It looks before any of its
+/// functions can say so, and what it sends is not ours to send.
+const NO_TELEMETRY: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+
+/// Begins again with [`NO_TELEMETRY`] set, unless it is: a process cannot safely change its own environment.
+fn refuse_telemetry() {
+    let (name, value) = NO_TELEMETRY;
+    if std::env::var_os(name).is_some_and(|set| set == value) {
+        return;
+    }
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let again = std::process::Command::new("/proc/self/exe")
+        .arg0(program)
+        .args(words)
+        .env(name, value)
+        .exec();
+    // Only a failure comes back.
+    eprintln!(
+        "warning: ONNX Runtime may report to its maker, since {name} could not be set: {again}"
+    );
+}
+
 /// Runs one command.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -45,6 +69,7 @@ pub fn main() -> ExitCode {
     {
         return compile_child();
     }
+    refuse_telemetry();
     let arguments = Arguments::parse();
     start_log(arguments.verbose);
     let session = Session {

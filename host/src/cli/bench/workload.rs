@@ -8,20 +8,21 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// What documents are made of: four paragraphs of about 210 characters.
+/// What documents are made of: four paragraphs of about 210 characters and 37 tokens, as many tokens for
+/// their length as the study's workload has (40,265 in 300 documents).
 const PARAGRAPHS: [&str; 4] = [
-    "A retrieval system reads many documents before it can answer a single question about any of them. \
-     Each text is cut into pieces, and every piece becomes a vector that stands near others of the same \
-     meaning.",
-    "Threads share the memory of their process, so that one copy of a large model serves all of them at \
-     once. Processes share nothing by themselves: each loads its own copy, and what they exchange has to \
-     be packed and sent.",
-    "The keeper of the lighthouse wrote down the weather every evening, the height of the waves and the \
-     names of passing ships. After forty years the notebooks filled a whole shelf and told the story of \
-     that coast.",
-    "Limits make a promise to the neighbours: no guest may use more time, memory or storage than it was \
-     given. When one of them goes too far it is stopped, its work is thrown away, and the others never \
-     notice it.",
+    "Retrieval systems read many documents before they answer a question about any of them. Every \
+     document is divided into smaller passages, and each passage becomes a vector close to others \
+     with similar meaning.",
+    "Threads share the memory of one process, so a single copy of a large language model serves \
+     several workers. Separate processes load their own copies, and everything exchanged between \
+     them must be serialised.",
+    "The lighthouse keeper recorded weather observations every evening, together with the names \
+     of passing vessels. After forty years these notebooks filled several shelves and described \
+     the history of that coast.",
+    "Resource limits protect the other tenants: no plugin receives more processor time, memory or \
+     storage than its policy allows. Whoever exceeds them is stopped, and the remaining customers \
+     continue undisturbed.",
 ];
 
 /// Mean and deviation of a document's paragraphs, before cutting to a whole number.
