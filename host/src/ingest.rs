@@ -14,7 +14,7 @@ use crate::error::{Blame, Exit, Explain};
 use crate::index::{Index, IndexError, NewChunk, NewVersion, PutKind, TextHash};
 use crate::plugin::Options;
 use crate::sandbox::Sandbox;
-use crate::task::{Meter, Phase, Reason, Stop, Task};
+use crate::task::{Meter, Phase, Reason, Stop, Task, count};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -53,19 +53,34 @@ pub struct Method {
     pub chunker: Chunker,
     /// Every declared option with its value.
     pub options: Options,
+    digest: String,
 }
 
 impl Method {
-    /// Names the chunker and its options: equal for two methods that cut alike.
-    pub fn digest(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        frame(&mut hasher, self.chunker.digest.to_string().as_bytes());
-        for (name, value) in &self.options {
-            frame(&mut hasher, name.as_bytes());
-            frame(&mut hasher, value.as_bytes());
+    /// This chunker with these options.
+    pub fn new(chunker: Chunker, options: Options) -> Self {
+        let digest = method_digest(&chunker, &options);
+        Self {
+            chunker,
+            options,
+            digest,
         }
-        hasher.finalize().to_hex().to_string()
     }
+
+    /// Names the chunker and its options: equal for two methods that cut alike.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+fn method_digest(chunker: &Chunker, options: &Options) -> String {
+    let mut hasher = blake3::Hasher::new();
+    frame(&mut hasher, chunker.digest.to_string().as_bytes());
+    for (name, value) in options {
+        frame(&mut hasher, name.as_bytes());
+        frame(&mut hasher, value.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// What became of a document.
@@ -131,7 +146,7 @@ impl Line {
     }
 
     fn hash(&self, document: &Document, method: &Method) -> [u8; 32] {
-        version_hash(document, &method.digest(), &self.embedder.model().digest)
+        version_hash(document, method.digest(), &self.embedder.model().digest)
     }
 
     /// The guest's part: the document's chunks, checked.
@@ -142,7 +157,9 @@ impl Line {
         method: &Method,
     ) -> Result<Vec<Chunk>, IngestError> {
         self.check_size(task, document)?;
-        let Method { chunker, options } = method;
+        let Method {
+            chunker, options, ..
+        } = method;
         Ok(chunker
             .chunk(&self.sandbox, &self.embedder, task, document, options)
             .await?)
@@ -170,7 +187,7 @@ impl Line {
         task.enter(Phase::Commit);
         self.check_room(task, &document).await?;
         let hash = self.hash(&document, method);
-        let chunker = method.digest();
+        let chunker = method.digest().to_owned();
         let (index, committing) = (self.index.clone(), task.clone());
         let put = move || {
             // The last moment at which a kill keeps the old version; from here the commit is whole.
@@ -329,11 +346,6 @@ fn embed_error(task: &Task, error: EmbedError) -> IngestError {
 
 fn kib(bytes: u64) -> f64 {
     (count(bytes) / 1024.0 * 10.0).round() / 10.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people; 2^53 is enough")]
-fn count(number: u64) -> f64 {
-    number as f64
 }
 
 /// A document is not in the index; what was there of it before still is.

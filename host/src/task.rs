@@ -9,7 +9,7 @@ mod stop;
 
 pub use limits::Limits;
 pub use meters::{Meter, Meters, Spent, Usage};
-pub use stop::{Phase, Reason, Stop};
+pub use stop::{Phase, Reason, Stop, count};
 
 use crate::corpus::TenantId;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,7 @@ use super::{AgentError, guest};
 use crate::corpus::{ChunkId, Filter, Passage, shorten};
 use crate::db::Interrupt;
 use crate::index::{Index, IndexError};
-use crate::task::{Meter, Phase, Reason, Stop, Task};
+use crate::task::{Meter, Phase, Reason, Stop, Task, count};
 use std::collections::HashSet;
 
 /// Sentences of degradation that an agent may add, and the length of one.
@@ -164,9 +164,4 @@ pub(super) fn matches(filter: Option<&Filter>, passage: &Passage) -> bool {
 
 fn invalid(detail: &str) -> Stop {
     Stop::new(Reason::InvalidOutput, Phase::Check, 0.0, 0.0, detail)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people; 2^53 is enough")]
-fn count(number: u64) -> f64 {
-    number as f64
 }

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::plugin::{Digest, Loaded, OptionSpec, OptionType, Options, PluginError};
 use crate::policy::Wasi;
 use crate::sandbox::{Context, Sandbox, link_wasi};
-use crate::task::{Meter, Phase, Reason, Stop, Task};
+use crate::task::{Meter, Phase, Reason, Stop, Task, count};
 use std::sync::Arc;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -217,14 +217,6 @@ fn piece_bytes(piece: &guest::Piece) -> usize {
         .map(|(name, value)| name.len() + value.len() + 16)
         .sum();
     8 + labels
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "for people and ratios; 2^53 is enough"
-)]
-fn count(number: u64) -> f64 {
-    number as f64
 }
 
 /// The declared option in the host's words.

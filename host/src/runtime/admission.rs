@@ -6,7 +6,7 @@
 use super::lock;
 use crate::corpus::TenantId;
 use crate::policy::Policy;
-use crate::task::{Kind, Phase, Reason, Stop, Task, TaskId, Usage};
+use crate::task::{Kind, Phase, Reason, Stop, Task, TaskId, Usage, count};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -191,7 +191,6 @@ impl Gates {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people; 2^53 is enough")]
 fn numbers(reason: Reason, limit: u64, used: u64, detail: &str) -> Stop {
-    Stop::new(reason, Phase::Queued, limit as f64, used as f64, detail)
+    Stop::new(reason, Phase::Queued, count(limit), count(used), detail)
 }

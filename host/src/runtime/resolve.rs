@@ -97,10 +97,7 @@ impl Runtime {
             .chosen(tenant, label, PluginKind::Chunker, &given)
             .await?;
         let chunker = self.linked_chunker(&chosen, wasi)?;
-        Ok(Method {
-            chunker,
-            options: chosen.options,
-        })
+        Ok(Method::new(chunker, chosen.options))
     }
 
     /// The agent of a question: the one named, else the tenant's, else the built-in default.

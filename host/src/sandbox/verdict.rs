@@ -4,7 +4,7 @@
 //! engine can see.
 
 use crate::error::Blame;
-use crate::task::{Phase, Reason, Stop, Task};
+use crate::task::{Phase, Reason, Stop, Task, count};
 use std::time::Duration;
 use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
@@ -117,9 +117,4 @@ pub(super) fn wall(task: &Task) -> Stop {
 
 fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e4).round() / 10.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people; 2^53 is enough")]
-fn count(number: u64) -> f64 {
-    number as f64
 }

@@ -215,6 +215,12 @@ impl std::fmt::Display for Number {
     }
 }
 
+/// A count as a stop's number: exact up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "for people; 2^53 is enough")]
+pub fn count(number: u64) -> f64 {
+    number as f64
+}
+
 impl Stop {
     /// A stop with the reason's own blame.
     pub fn new(reason: Reason, phase: Phase, limit: f64, used: f64, detail: &str) -> Self {
