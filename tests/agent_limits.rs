@@ -22,19 +22,19 @@ fn embedder(count: u32) -> Vec<u8> {
 
 #[test]
 fn handles() {
-    let (index, _folder) = index(&[]);
-    let (obeyed, _) = ask(&embedder(5), "[agent]\nhandles_max = 10", &index);
+    let small = index(&[]);
+    let (obeyed, _) = ask(&embedder(5), "[agent]\nhandles_max = 10", &small.index);
     assert!(obeyed.is_ok(), "{obeyed:?}");
-    let (violated, _) = ask(&embedder(20), "[agent]\nhandles_max = 10", &index);
+    let (violated, _) = ask(&embedder(20), "[agent]\nhandles_max = 10", &small.index);
     assert_eq!(stopped(violated).0, Reason::Handles);
 }
 
 #[test]
 fn wall_while_waiting_in_the_host_is_nobodys_fault() {
-    let (index, _folder) = index(&[]);
+    let small = index(&[]);
     let policy = "[agent]\nwall_ms_max = 60\ncpu_ms_max = 60\nhandles_max = 100_000\n\
                   embed_tokens_max = 1_000_000";
-    let (outcome, usage) = ask(&embedder(100_000), policy, &index);
+    let (outcome, usage) = ask(&embedder(100_000), policy, &small.index);
     let (reason, blame, _) = stopped(outcome);
     assert_eq!((reason, blame), (Reason::Wall, Blame::Limit));
     assert!(usage.host_wait_ms > usage.guest_cpu_ms, "{usage:?}");
@@ -42,12 +42,12 @@ fn wall_while_waiting_in_the_host_is_nobodys_fault() {
 
 #[test]
 fn embed_tokens_are_denied_and_the_task_goes_on() {
-    let (index, _folder) = index(&[]);
+    let small = index(&[]);
     // 16 NUL bytes are two tokens: the special ones.
-    let (obeyed, usage) = ask(&embedder(5), "[agent]\nembed_tokens_max = 10", &index);
+    let (obeyed, usage) = ask(&embedder(5), "[agent]\nembed_tokens_max = 10", &small.index);
     assert!(obeyed.is_ok(), "{obeyed:?}");
     assert_eq!(usage.embed_tokens, 10);
-    let (denied, usage) = ask(&embedder(5), "[agent]\nembed_tokens_max = 9", &index);
+    let (denied, usage) = ask(&embedder(5), "[agent]\nembed_tokens_max = 9", &small.index);
     assert_eq!(stopped(denied).0, Reason::Trap, "the guest itself gives up");
     assert_eq!(usage.embed_tokens, 8);
 }
@@ -69,10 +69,10 @@ fn searcher(count: u32) -> Vec<u8> {
 
 #[test]
 fn searches_are_denied_and_the_receipt_says_so() {
-    let (index, _folder) = index(&["An apple a day.", "A pear."]);
-    let (obeyed, _) = ask(&searcher(3), "[agent]\nsearches_max = 3", &index);
+    let small = index(&["An apple a day.", "A pear."]);
+    let (obeyed, _) = ask(&searcher(3), "[agent]\nsearches_max = 3", &small.index);
     assert!(obeyed.unwrap().degraded.is_empty());
-    let (denied, usage) = ask(&searcher(10), "[agent]\nsearches_max = 3", &index);
+    let (denied, usage) = ask(&searcher(10), "[agent]\nsearches_max = 3", &small.index);
     let answer = denied.unwrap();
     assert_eq!(usage.searches, 3);
     assert_eq!(usage.host_calls, 10, "denied calls count too");
@@ -85,17 +85,17 @@ fn searches_are_denied_and_the_receipt_says_so() {
 
 #[test]
 fn vectors_scanned_are_denied() {
-    let (index, _folder) = index(&["One.", "Two.", "Three."]);
+    let small = index(&["One.", "Two.", "Three."]);
     let imports = r#"(import "stockade:plugin/retrieval" "search-hybrid"
         (func $search (param i32 i32 i32 i32 i32 i32 i32)))"#;
     let body = "(call $search (i32.const 2048) (i32.const 8) (i32.const 5)
         (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 256))
         (if (i32.load8_u (i32.const 256)) (then unreachable))";
     let agent = agent_that(imports, body);
-    let (obeyed, usage) = ask(&agent, "[agent]\nvectors_scanned_max = 3", &index);
+    let (obeyed, usage) = ask(&agent, "[agent]\nvectors_scanned_max = 3", &small.index);
     assert!(obeyed.is_ok(), "{obeyed:?}");
     assert_eq!(usage.vectors_scanned, 3);
-    let (denied, _) = ask(&agent, "[agent]\nvectors_scanned_max = 2", &index);
+    let (denied, _) = ask(&agent, "[agent]\nvectors_scanned_max = 2", &small.index);
     assert_eq!(stopped(denied).0, Reason::Trap);
 }
 
@@ -116,11 +116,11 @@ fn reader(count: u32) -> Vec<u8> {
 #[test]
 fn read_bytes_are_denied() {
     let text = "word ".repeat(205);
-    let (index, _folder) = index(&[&text]);
-    let (obeyed, usage) = ask(&reader(2), "[agent]\nread_kib_max = 3", &index);
+    let small = index(&[&text]);
+    let (obeyed, usage) = ask(&reader(2), "[agent]\nread_kib_max = 3", &small.index);
     assert!(obeyed.is_ok(), "{obeyed:?}");
     assert_eq!(usage.read_bytes, 2 * text.len() as u64);
-    let (denied, _) = ask(&reader(3), "[agent]\nread_kib_max = 3", &index);
+    let (denied, _) = ask(&reader(3), "[agent]\nread_kib_max = 3", &small.index);
     assert_eq!(stopped(denied).0, Reason::Trap);
 }
 
@@ -144,29 +144,37 @@ fn citing(count: u32, read: u32, score: &str) -> Vec<u8> {
         (i32.const 32)"
     ));
     guest.imports = imports.to_owned();
-    guest.build()
+    guest.build().unwrap()
 }
 
 #[test]
 fn passages() {
     let texts: Vec<String> = (0..5).map(|n| format!("Text number {n}.")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let (index, _folder) = index(&texts);
-    let (obeyed, _) = ask(&citing(5, 5, "0.5"), "[agent]\npassages_max = 5", &index);
+    let small = index(&texts);
+    let (obeyed, _) = ask(
+        &citing(5, 5, "0.5"),
+        "[agent]\npassages_max = 5",
+        &small.index,
+    );
     assert_eq!(obeyed.unwrap().passages.len(), 5);
-    let (violated, _) = ask(&citing(5, 5, "0.5"), "[agent]\npassages_max = 4", &index);
+    let (violated, _) = ask(
+        &citing(5, 5, "0.5"),
+        "[agent]\npassages_max = 4",
+        &small.index,
+    );
     assert_eq!(stopped(violated).0, Reason::Passages);
 }
 
 #[test]
 fn citations_that_were_never_shown_or_not_finite_are_invalid_output() {
-    let (index, _folder) = index(&["One text.", "Another text."]);
+    let small = index(&["One text.", "Another text."]);
     for (component, word) in [
         (citing(2, 1, "0.5"), "never shown"),
         (citing(1, 1, "nan"), "not finite"),
         (citing(1, 1, "inf"), "not finite"),
     ] {
-        let (outcome, _) = ask(&component, "", &index);
+        let (outcome, _) = ask(&component, "", &small.index);
         let stop = outcome.unwrap_err();
         assert_eq!(stop.reason, Reason::InvalidOutput);
         assert!(stop.detail.contains(word), "{stop}");
@@ -175,13 +183,13 @@ fn citations_that_were_never_shown_or_not_finite_are_invalid_output() {
 
 #[test]
 fn ten_million_passages_are_refused_before_they_are_copied() {
-    let (index, _folder) = index(&[]);
+    let small = index(&[]);
     let huge = agent_that(
         "",
         "(i32.store (i32.const 36) (i32.const 1024))
         (i32.store (i32.const 40) (i32.const 10000000))",
     );
-    let (outcome, _) = ask(&huge, "", &index);
+    let (outcome, _) = ask(&huge, "", &small.index);
     let reason = stopped(outcome).0;
     assert!(
         matches!(reason, Reason::Output | Reason::InvalidOutput),

@@ -65,7 +65,7 @@ fn recursion_without_end_overflows_the_guests_stack_alone() {
     guest.fields = "(func $deep (param i32) (result i32)
         (i32.add (local.get 0) (call $deep (i32.add (local.get 0) (i32.const 1)))))"
         .to_owned();
-    let (outcome, _) = chunk(&guest.build(), "", "x");
+    let (outcome, _) = chunk(&guest.build().unwrap(), "", "x");
     assert_eq!(stopped(outcome).0, Reason::Stack);
 }
 
@@ -85,7 +85,7 @@ fn memory_over_the_whole_store() {
 fn a_declared_minimum_beyond_the_limit_is_refused_at_instantiation() {
     let mut guest = Guest::chunker("(i32.const 32)");
     guest.pages = 17;
-    let component = guest.build();
+    let component = guest.build().unwrap();
     assert!(
         chunk(&component, "[chunker]\nmemory_mib_max = 2", "x")
             .0
@@ -103,7 +103,7 @@ fn tables_count_as_memory() {
         (i32.const 32)",
     );
     guest.fields = "(table $t 1 funcref)".to_owned();
-    let component = guest.build();
+    let component = guest.build().unwrap();
     assert!(
         chunk(&component, "[chunker]\nmemory_mib_max = 4", "x")
             .0
@@ -117,7 +117,11 @@ fn tables_count_as_memory() {
 fn a_loop_in_a_start_function_is_stopped_before_the_call() {
     let mut guest = Guest::chunker("(i32.const 32)");
     guest.fields = "(func $begin (loop (br 0))) (start $begin)".to_owned();
-    let (outcome, _) = chunk(&guest.build(), "[chunker]\nfuel_max = 1_000_000", "x");
+    let (outcome, _) = chunk(
+        &guest.build().unwrap(),
+        "[chunker]\nfuel_max = 1_000_000",
+        "x",
+    );
     let (reason, _, phase) = stopped(outcome);
     assert_eq!((reason, phase.as_str()), (Reason::Fuel, "instantiate"));
 }
@@ -126,7 +130,11 @@ fn a_loop_in_a_start_function_is_stopped_before_the_call() {
 fn a_loop_while_the_host_hands_over_the_document_is_stopped() {
     let mut guest = Guest::chunker("(i32.const 32)");
     guest.realloc = "(loop (br 0)) unreachable".to_owned();
-    let (outcome, _) = chunk(&guest.build(), "[chunker]\nfuel_max = 1_000_000", "x");
+    let (outcome, _) = chunk(
+        &guest.build().unwrap(),
+        "[chunker]\nfuel_max = 1_000_000",
+        "x",
+    );
     assert_eq!(stopped(outcome).0, Reason::Fuel);
 }
 
@@ -142,7 +150,7 @@ fn logger(count: u32) -> Vec<u8> {
     let mut guest = Guest::chunker(&body);
     guest.imports =
         r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#.to_owned();
-    guest.build()
+    guest.build().unwrap()
 }
 
 #[test]
@@ -188,7 +196,7 @@ fn a_length_of_two_gigabytes_is_refused_before_anything_is_copied() {
     );
     guest.imports =
         r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#.to_owned();
-    let (outcome, _) = chunk(&guest.build(), "", "x");
+    let (outcome, _) = chunk(&guest.build().unwrap(), "", "x");
     assert_eq!(stopped(outcome).0, Reason::Trap);
 }
 
@@ -207,7 +215,7 @@ fn many_chunks(count: u32, write: &str) -> Vec<u8> {
         (i32.const 32)"
     ));
     guest.pages = 20;
-    guest.build()
+    guest.build().unwrap()
 }
 
 const ONE_BYTE_EACH: &str = "(i32.store (local.get $i) (local.get $n))

@@ -64,7 +64,7 @@ fn malformed_and_foreign_files_are_refused_by_name() {
 #[test]
 fn an_import_that_no_plugin_may_have_is_named() {
     let bench = Bench::new();
-    let mut component = Guest::chunker(WHOLE_TEXT).build();
+    let mut component = Guest::chunker(WHOLE_TEXT).build().unwrap();
     let import =
         wat::parse_str(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#).unwrap();
     // Sections of a component may follow in any order: the import is added behind the rest.

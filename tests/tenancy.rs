@@ -55,7 +55,7 @@ fn prober() -> Vec<u8> {
         (import "stockade:plugin/retrieval" "neighbours"
             (func $neighbours (param i64 i32 i32 i32)))"#
         .to_owned();
-    guest.build()
+    guest.build().unwrap()
 }
 
 #[test]

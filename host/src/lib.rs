@@ -37,6 +37,8 @@ pub mod agent;
 
 pub mod runtime;
 
+pub mod attack;
+
 pub mod api;
 
 pub mod cli;

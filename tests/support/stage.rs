@@ -2,43 +2,44 @@
 
 use super::guests;
 use std::sync::{Arc, OnceLock};
-use stockade::agent::{Agent, AgentHost, Answer, Question};
+use stockade::agent::Answer;
+use stockade::attack::{SmallIndex, Stage};
 use stockade::config::Config;
-use stockade::corpus::{Chunk, Document, Embedding, TenantId};
-use stockade::embedder::{Embedder, Lane, Priority};
+use stockade::corpus::{Chunk, TenantId};
 use stockade::error::Blame;
-use stockade::index::{Index, IndexOptions, MatrixCache, NewChunk, NewVersion, TextHash};
-use stockade::ingest::Chunker;
+use stockade::index::Index;
 use stockade::policy::Policy;
-use stockade::runtime::Guests;
 use stockade::task::{Kind, Limits, Reason, Stop, Task, Usage};
-use tempfile::TempDir;
 
 /// What all tests of this process share: one engine, one model, one cache of compiled guests.
-struct Stage {
-    guests: Guests,
-    embedder: Embedder,
+struct Shared {
+    stage: Stage,
     executor: tokio::runtime::Runtime,
-    _cache: TempDir,
 }
 
-fn stage() -> &'static Stage {
-    static STAGE: OnceLock<Stage> = OnceLock::new();
-    STAGE.get_or_init(|| {
-        let cache = tempfile::tempdir().unwrap();
-        let config = Config::default();
-        let compiler = env!("CARGO_BIN_EXE_stockade").into();
-        Stage {
-            guests: Guests::start_with(&config, cache.path(), compiler).unwrap(),
-            embedder: Embedder::start(&config).unwrap(),
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let compiler = Some(env!("CARGO_BIN_EXE_stockade").into());
+        Shared {
+            stage: Stage::start(&Config::default(), &tenant(), compiler).unwrap(),
             executor: tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
                 .build()
                 .unwrap(),
-            _cache: cache,
         }
     })
+}
+
+/// The stage itself, for tests that need more than one call.
+pub fn stage() -> &'static Stage {
+    &shared().stage
+}
+
+/// Runs a future on the tests' executor.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    shared().executor.block_on(future)
 }
 
 pub fn tenant() -> TenantId {
@@ -48,16 +49,6 @@ pub fn tenant() -> TenantId {
 /// The policy of a few lines.
 pub fn policy(toml: &str) -> Policy {
     Policy::from_toml("test.toml", toml).unwrap()
-}
-
-pub fn document(text: &str) -> Document {
-    Document {
-        id: "doc".to_owned(),
-        title: "Doc".to_owned(),
-        media_type: "text/plain".to_owned(),
-        text: text.to_owned(),
-        metadata: serde_json::Map::new(),
-    }
 }
 
 /// Runs `component` as the chunker of `text`: what came of it, and what it used.
@@ -75,71 +66,15 @@ pub fn chunk_task(
     task: &Arc<Task>,
 ) -> Result<Vec<Chunk>, Stop> {
     let stage = stage();
-    let wasi = policy(toml).wasi;
-    let loaded = stage.guests.loader.load(component, wasi).unwrap();
-    let sandbox = &stage.guests.sandbox;
-    let chunker = Chunker::link(sandbox.engine(), &loaded, wasi).unwrap();
-    let document = document(text);
-    let options = vec![];
-    stage
-        .executor
-        .block_on(chunker.chunk(sandbox, &stage.embedder, task, &document, &options))
+    let chunker = stage.chunker(component, policy(toml).wasi).unwrap();
+    wait(stage.chunk(&chunker, task, text, &vec![]))
 }
 
 /// An index with one document a text, on the real model.
-pub fn index(texts: &[&str]) -> (Arc<Index>, TempDir) {
+pub fn index(texts: &[&str]) -> SmallIndex {
     let stage = stage();
-    let folder = tempfile::tempdir().unwrap();
-    let model = stage.embedder.model().digest.clone();
-    let options = IndexOptions {
-        model,
-        cache: MatrixCache::new(1 << 20),
-    };
-    let index = Index::open(folder.path(), &tenant(), options).unwrap();
-    for (number, text) in texts.iter().enumerate() {
-        let mut document = document(text);
-        document.id = format!("doc-{number}");
-        let chunk = Chunk {
-            start: 0,
-            end: u32::try_from(text.len()).unwrap(),
-            labels: vec![],
-        };
-        let chunks = [NewChunk {
-            chunk,
-            hash: TextHash::of(text),
-            embedding: embed(text),
-        }];
-        let hash = [0; 32];
-        index
-            .put(&NewVersion {
-                document: &document,
-                hash,
-                chunker: "t",
-                chunks: &chunks,
-            })
-            .unwrap();
-    }
-    (Arc::new(index), folder)
-}
-
-pub fn embed(text: &str) -> Embedding {
-    let stage = stage();
-    let tokens = vec![stage.embedder.tokenize(text)];
-    let lane = lane(&tokio_util::sync::CancellationToken::new());
-    let vectors = stage
-        .executor
-        .block_on(stage.embedder.embed(&lane, tokens))
-        .unwrap();
-    vectors.into_iter().next().unwrap().unwrap()
-}
-
-fn lane(cancel: &tokio_util::sync::CancellationToken) -> Lane {
-    Lane {
-        tenant: tenant(),
-        share: 1,
-        priority: Priority::Interactive,
-        cancel: cancel.clone(),
-    }
+    let task = stage.task(Kind::Query, &policy(""));
+    wait(stage.index(&task, texts)).unwrap()
 }
 
 /// Asks `component` as the agent over `index`.
@@ -162,24 +97,8 @@ pub fn ask_task(
     task: &Arc<Task>,
 ) -> Result<Answer, Stop> {
     let stage = stage();
-    let wasi = policy(toml).wasi;
-    let loaded = stage.guests.loader.load(component, wasi).unwrap();
-    let sandbox = &stage.guests.sandbox;
-    let agent = Agent::link(sandbox.engine(), &loaded, wasi).unwrap();
-    let host = AgentHost::new(
-        stage.embedder.clone(),
-        lane(task.token()),
-        index.clone(),
-        None,
-    );
-    let question = Question {
-        text: "question".to_owned(),
-        k: 5,
-        options: vec![],
-    };
-    let outcome = stage
-        .executor
-        .block_on(agent.answer(sandbox, host, task, &question));
+    let agent = stage.agent(component, policy(toml).wasi).unwrap();
+    let outcome = wait(stage.ask(&agent, task, index, "question", &vec![]));
     outcome.map_err(|error| match error {
         stockade::agent::AgentError::Stop(stop) => stop,
         other => panic!("{other}"),
@@ -195,7 +114,7 @@ pub fn chunker_that(misdeed: &str) -> Vec<u8> {
 pub fn agent_that(imports: &str, misdeed: &str) -> Vec<u8> {
     let mut guest = guests::Guest::agent(&format!("{misdeed} (i32.const 32)"));
     guest.imports = imports.to_owned();
-    guest.build()
+    guest.build().unwrap()
 }
 
 /// The stop of a task that must have been stopped: reason, blame, phase.
