@@ -124,7 +124,7 @@ fn a_second_process_is_refused_and_told_who_holds_the_folder() {
             .contains(&name)
     };
     wait_until(signed);
-    bench.run(&["tenant", "list"]).fails(4, &[&name]);
+    bench.run(&["tenant", "add", "beta"]).fails(4, &[&name]);
     drop(holder.stdin.take());
     holder.wait().unwrap();
     bench.run(&["tenant", "list"]).ok();

@@ -5,6 +5,7 @@
 
 mod bench;
 mod query;
+mod tasks;
 mod tenants;
 
 pub use bench::{
@@ -13,45 +14,47 @@ pub use bench::{
 };
 
 pub use query::{
-    EvalAgentJson, EvalFailureJson, EvalJson, HopJson, LatencyJson, PassageJson, QueryJson,
-    ReceiptJson,
+    AskedJson, EvalAgentJson, EvalFailureJson, EvalJson, HopJson, LatencyJson, PassageJson,
+    QueryJson, ReceiptJson,
 };
-pub use tenants::{CheckJson, PluginJson, TenantJson, TrialJson};
+pub use tasks::{KilledJson, SuspendedJson, TaskJson, TasksJson};
+pub use tenants::{CheckJson, PluginJson, TenantJson, TenantPolicyJson, TenantsJson, TrialJson};
 
-use crate::error::Failure;
+use crate::error::{Blame, Failure};
 use crate::policy::Entry;
 use crate::runtime as rt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// `{"error": …}`
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// The error.
     pub error: ErrorJson,
 }
 
 /// An error.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ErrorJson {
     /// A stable word.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// `caller`, `guest`, `limit` or `host`.
-    pub blame: &'static str,
+    pub blame: Blame,
     /// What happened.
     pub message: String,
     /// What to do next; null where there is nothing.
     pub hint: Option<String>,
     /// The stop; absent where no task was stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Value>,
 }
 
 impl From<&Failure> for ErrorJson {
     fn from(failure: &Failure) -> Self {
         Self {
-            code: failure.code,
-            blame: failure.blame.as_str(),
+            code: failure.code.clone(),
+            blame: failure.blame,
             message: failure.message.clone(),
             hint: failure.hint.clone(),
             stop: failure.stop.as_deref().cloned(),
@@ -84,13 +87,36 @@ pub struct IngestJson {
     pub skipped: Vec<SkipJson>,
     /// Why `--sync` deleted nothing; null where it did, or was not asked to.
     pub sync_withheld: Option<String>,
-    /// Documents that were under way when it was interrupted: they are as they were before.
+    /// Documents that were under way when it ended early: they are as they were before.
     pub unfinished: u64,
-    /// It was interrupted before the end.
+    /// The user ended it early.
     pub interrupted: bool,
+    /// Where it ended; null where it did not end early.
+    pub ended_early: Option<EndedEarlyJson>,
 }
 
-/// Counts of documents. `seen` is the sum of the others but `deleted`, and of `unfinished` when interrupted.
+/// Where an ingest ended before its last document.
+#[derive(Debug, Serialize)]
+pub struct EndedEarlyJson {
+    /// Why: `shutdown` when the user interrupted, `suspended` when the tenant was.
+    pub reason: &'static str,
+    /// The document that was committed last; null where none was.
+    pub last_committed: Option<String>,
+    /// The first document that was not begun; null where all were, or where it is not known.
+    pub first_not_begun: Option<String>,
+}
+
+impl From<&rt::EndedEarly> for EndedEarlyJson {
+    fn from(ended: &rt::EndedEarly) -> Self {
+        Self {
+            reason: ended.stop.reason.as_str(),
+            last_committed: ended.last_committed.clone(),
+            first_not_begun: ended.first_not_begun.clone(),
+        }
+    }
+}
+
+/// Counts of documents. `seen` is the sum of the others but `deleted`, and of `unfinished` when it ended early.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct IngestCounts {
@@ -161,7 +187,8 @@ impl IngestJson {
                 .collect(),
             sync_withheld: report.sync_withheld.clone(),
             unfinished: report.unfinished,
-            interrupted: report.interrupted,
+            interrupted: report.interrupted(),
+            ended_early: report.ended_early.as_ref().map(Into::into),
         }
     }
 }

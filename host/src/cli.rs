@@ -8,10 +8,12 @@ mod documents;
 mod embed;
 mod evaluate;
 mod health;
+mod holder;
 mod output;
 mod plugins;
 mod policies;
 mod query;
+mod tasks;
 mod tenants;
 
 use crate::error::{Exit, Failure};
@@ -125,8 +127,8 @@ fn run(session: &Session, command: Command) -> Result<Exit, Failure> {
 
 async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Tenant(command) => tenants::run(session, command),
-        Command::Policy(command) => policies::run(session, command),
+        Command::Tenant(command) => tenants::run(session, command).await,
+        Command::Policy(command) => policies::run(session, command).await,
         Command::Plugin(command) => plugins::run(session, command).await,
         Command::Ingest(arguments) => documents::ingest(session, arguments).await,
         Command::Delete { tenant, documents } => {
@@ -135,6 +137,8 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Query(arguments) => query::run(session, arguments).await,
         Command::Embed { file } => embed::run(session, file).await,
         Command::Eval(arguments) => evaluate::run(session, arguments).await,
+        Command::Ps => tasks::ps(session).await,
+        Command::Kill(arguments) => tasks::kill(session, arguments).await,
         Command::Bench(command) => bench::run(session, command).await,
         Command::Doctor => health::doctor(session).await,
         Command::Model(command) => health::model(session, &command),

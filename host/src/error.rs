@@ -5,6 +5,7 @@
 //! knows none of them.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Whose fault it is that something did not work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,8 +102,8 @@ pub trait Explain: std::error::Error {
 /// Any module's error in the one shape that edges show: made by `?` from whatever explains itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
-    /// A stable word for machines.
-    pub code: &'static str,
+    /// A stable word for machines; another process's where it answered for this one.
+    pub code: Cow<'static, str>,
     /// Whose fault it is.
     pub blame: Blame,
     /// How the command ends.
@@ -118,7 +119,7 @@ pub struct Failure {
 impl<E: Explain> From<E> for Failure {
     fn from(error: E) -> Self {
         Self {
-            code: error.code(),
+            code: Cow::Borrowed(error.code()),
             blame: error.blame(),
             exit: error.exit(),
             message: chain(&error),

@@ -41,4 +41,6 @@ pub mod attack;
 
 pub mod api;
 
+pub mod server;
+
 pub mod cli;

@@ -12,18 +12,19 @@ mod folder;
 mod ingest;
 mod plugins;
 mod query;
+mod registry;
 mod resolve;
 mod tenants;
 mod trial;
 
-pub use admission::{Registry, TaskInfo};
 pub use doctor::Finding;
 pub use error::RuntimeError;
 pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
 pub use folder::DataFolder;
-pub use ingest::{IngestReport, IngestRequest, Progress};
+pub use ingest::{EndedEarly, IngestReport, IngestRequest, Progress};
 pub use plugins::{PluginInfo, read_plugin};
 pub use query::{QueryOutcome, QueryRequest, Receipt};
+pub use registry::{Registry, TaskInfo};
 pub use tenants::TenantInfo;
 pub use trial::{Checked, check_plugin};
 
@@ -56,6 +57,8 @@ pub struct Runtime {
     linked: Linked,
     registry: Arc<Registry>,
     gates: Gates,
+    /// Held while a tenant is changed, so that catalog, registry and gates agree on who came last.
+    changes: Mutex<()>,
     // Last: everything above lets go of its files before the folder is given up.
     folder: DataFolder,
 }
@@ -96,6 +99,10 @@ impl Runtime {
         let folder = DataFolder::take(data)?;
         let config = Config::load(data)?;
         let catalog = Catalog::open(data)?;
+        let registry = Arc::new(Registry::default());
+        for tenant in catalog.tenants()?.iter().filter(|t| t.suspended) {
+            registry.refuse(&tenant.name, tenants::SUSPENDED);
+        }
         Ok(Self {
             catalog,
             matrices: MatrixCache::new(config.vector_cache_mib << 20),
@@ -104,8 +111,9 @@ impl Runtime {
             indexes: Mutex::default(),
             policies: Mutex::default(),
             linked: Linked::default(),
-            registry: Arc::new(Registry::default()),
+            registry,
             gates: Gates::new(config.tasks_running_max),
+            changes: Mutex::default(),
             folder,
             config,
         })
@@ -178,13 +186,15 @@ impl Runtime {
 
     /// A tenant's policy, as it is in force.
     pub fn policy(&self, tenant: &TenantId) -> Result<Arc<Policy>, Failure> {
-        if let Some(policy) = lock(&self.policies).get(tenant) {
+        // Kept from here on: what was read before a change must not be remembered after it.
+        let mut policies = lock(&self.policies);
+        if let Some(policy) = policies.get(tenant) {
             return Ok(policy.clone());
         }
         let record = self.catalog.tenant(tenant)?;
         let policy = Policy::from_bundle(&PolicySource::from_json(&record.policy)?)?;
         let policy = Arc::new(policy);
-        lock(&self.policies).insert(tenant.clone(), policy.clone());
+        policies.insert(tenant.clone(), policy.clone());
         Ok(policy)
     }
 }

@@ -50,6 +50,17 @@ pub enum Kind {
     Trial,
 }
 
+impl Kind {
+    /// The word in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Query => "query",
+            Self::Trial => "trial",
+        }
+    }
+}
+
 /// One task. Shared by whoever works for it.
 #[derive(Debug)]
 pub struct Task {

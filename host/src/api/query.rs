@@ -4,12 +4,56 @@ use super::{ErrorJson, round};
 use crate::error::Failure;
 use crate::runtime as rt;
 use crate::task::Usage;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+/// A question, as it is sent to a server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskedJson {
+    /// In the asker's words.
+    pub question: String,
+    /// The agent's label; the tenant's default when null or absent.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// Passages wanted; 5 when absent.
+    #[serde(default = "default_k")]
+    pub k: usize,
+    /// JSON that restricts what may be found; nothing does when null or absent.
+    #[serde(default)]
+    pub filter: Option<String>,
+    /// Options of the agent: pairs of name and value.
+    #[serde(default)]
+    pub options: Vec<(String, String)>,
+}
+
+fn default_k() -> usize {
+    5
+}
+
+impl From<AskedJson> for rt::QueryRequest {
+    fn from(asked: AskedJson) -> Self {
+        let AskedJson {
+            question,
+            agent,
+            k,
+            filter,
+            options,
+        } = asked;
+        Self {
+            question,
+            agent,
+            k,
+            filter,
+            options,
+        }
+    }
+}
+
 /// What `query` says.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct QueryJson {
     /// Best first.
     pub passages: Vec<PassageJson>,
@@ -20,7 +64,7 @@ pub struct QueryJson {
 }
 
 /// One passage of an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct PassageJson {
     /// The document's id.
     pub document: String,
@@ -41,7 +85,7 @@ pub struct PassageJson {
 }
 
 /// What explains an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ReceiptJson {
     /// The task.
     pub task: String,
@@ -72,16 +116,16 @@ pub struct ReceiptJson {
 }
 
 /// One retrieval call.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct HopJson {
     /// The function.
-    pub call: &'static str,
+    pub call: Cow<'static, str>,
     /// Its arguments, shortened.
     pub args: Value,
     /// How many results it gave.
     pub results: usize,
     /// What it was charged, by meter.
-    pub cost: BTreeMap<&'static str, u64>,
+    pub cost: BTreeMap<Cow<'static, str>, u64>,
 }
 
 impl From<rt::QueryOutcome> for QueryJson {
@@ -126,10 +170,13 @@ impl From<rt::Receipt> for ReceiptJson {
                 cost,
             } = hop;
             HopJson {
-                call,
+                call: Cow::Borrowed(call),
                 args,
                 results,
-                cost,
+                cost: cost
+                    .into_iter()
+                    .map(|(meter, amount)| (Cow::Borrowed(meter), amount))
+                    .collect(),
             }
         };
         Self {

@@ -3,11 +3,28 @@
 use super::round;
 use crate::runtime as rt;
 use crate::task::Usage;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+/// What `tenant list` says.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TenantsJson {
+    /// By name.
+    pub tenants: Vec<TenantJson>,
+}
+
+/// What `tenant policy` says.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TenantPolicyJson {
+    /// The tenant.
+    pub tenant: String,
+    /// Its policy's name.
+    pub policy: String,
+}
+
 /// A tenant, for `tenant list` and `tenant show`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct TenantJson {
     /// Its name.
     pub name: String,
@@ -49,14 +66,14 @@ impl From<rt::TenantInfo> for TenantJson {
 }
 
 /// A plugin, for `plugin list`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct PluginJson {
     /// Its label.
     pub label: String,
     /// BLAKE3 of its bytes.
     pub digest: String,
     /// `chunker` or `agent`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// It comes with Stockade.
     pub builtin: bool,
     /// What the tenant uses it for.
@@ -72,7 +89,7 @@ impl From<rt::PluginInfo> for PluginJson {
         Self {
             label: info.label,
             digest: info.digest.to_string(),
-            kind: info.kind.as_str(),
+            kind: Cow::Borrowed(info.kind.as_str()),
             builtin: info.builtin,
             used_for: info.used_for,
             versions: info.versions,

@@ -62,6 +62,10 @@ pub(super) enum Command {
     },
     /// Measure retrieval on questions with known answers
     Eval(EvalArguments),
+    /// List tasks that are queued or running
+    Ps,
+    /// End tasks, or all tasks of a tenant, which suspends it
+    Kill(super::tasks::KillArguments),
     /// Measure speed
     #[command(subcommand)]
     Bench(BenchCommand),

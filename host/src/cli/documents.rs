@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::args::IngestArguments;
-use super::output::{Output, plural, thousands};
-use crate::api::IngestJson;
+use super::output::{Output, plural, printable, thousands};
+use crate::api::{EndedEarlyJson, IngestJson};
 use crate::corpus::TenantId;
 use crate::error::{Exit, Failure};
 use crate::runtime::{IngestReport, IngestRequest, Progress};
@@ -13,6 +13,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Failures and skips that a person is shown; the rest is counted.
@@ -25,14 +26,17 @@ pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Res
         sync: arguments.sync,
         no_reuse: arguments.no_reuse,
     };
-    let runtime = session.open()?;
-    let progress = Arc::new(Progress::default());
     let interrupt = interrupted_by_user();
+    let (runtime, listening) = session.open_listening().await?;
+    let progress = Arc::new(Progress::default());
     let drawing = draw(session.out, progress.clone());
     let report = runtime
         .ingest(&arguments.tenant, &request, &progress, &interrupt)
         .await;
     drop(drawing);
+    if !interrupt.is_cancelled() {
+        listening.finish().await;
+    }
     let report = report?;
     let said = IngestJson::new(&report, peak_rss_mb());
     session
@@ -41,17 +45,32 @@ pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Res
     Ok(exit_of(&report))
 }
 
-/// The first Ctrl-C ends the work cleanly; a second one ends the process.
+/// The first Ctrl-C, or the system's wish that the process ends, ends the work cleanly; a second one ends the
+/// process.
 pub(super) fn interrupted_by_user() -> CancellationToken {
     let token = CancellationToken::new();
     let interrupt = token.clone();
+    // From here on, not from when the task below runs first.
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    let (Ok(mut interrupts), Ok(mut terminations)) = signals else {
+        tracing::warn!("signals cannot be caught: Ctrl-C ends the process at once");
+        return token;
+    };
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupt.cancel();
-            if tokio::signal::ctrl_c().await.is_ok() {
-                #[expect(clippy::disallowed_methods, reason = "the user insists on not waiting")]
-                std::process::exit(i32::from(Exit::Interrupted.status()));
+        for first in [true, false] {
+            tokio::select! {
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
             }
+            if first {
+                interrupt.cancel();
+                continue;
+            }
+            #[expect(clippy::disallowed_methods, reason = "the user insists on not waiting")]
+            std::process::exit(i32::from(Exit::Interrupted.status()));
         }
     });
     token
@@ -59,7 +78,8 @@ pub(super) fn interrupted_by_user() -> CancellationToken {
 
 fn exit_of(report: &IngestReport) -> Exit {
     match report {
-        report if report.interrupted => Exit::Interrupted,
+        report if report.interrupted() => Exit::Interrupted,
+        report if report.suspended() => Exit::Refused,
         report if report.failed > 0 => Exit::Partial,
         _ => Exit::Done,
     }
@@ -157,11 +177,8 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
         true => "nothing to do".to_owned(),
         false => parts.join(", "),
     };
-    if said.interrupted {
-        out.line(format!(
-            "Interrupted: what is counted below is whole; {} under way stayed as before.",
-            plural(said.unfinished, "document")
-        ));
+    if let Some(ended) = &said.ended_early {
+        show_end(out, tenant, said, ended);
     }
     if let Some(why) = &said.sync_withheld {
         out.line(format!("--sync deleted nothing: {why}."));
@@ -179,6 +196,31 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
         plural(said.tokens, "token"),
         said.seconds,
     ));
+}
+
+/// Where it ended: what a person needs to know before starting it again.
+fn show_end(out: &Output, tenant: &TenantId, said: &IngestJson, ended: &EndedEarlyJson) {
+    let why = match said.interrupted {
+        true => "Interrupted".to_owned(),
+        false => format!("{tenant} was suspended"),
+    };
+    let last = match &ended.last_committed {
+        Some(document) => format!("the last document committed is {}", printable(document)),
+        None => "no document was committed".to_owned(),
+    };
+    let first = match &ended.first_not_begun {
+        Some(document) => format!("the first one not begun is {}", printable(document)),
+        None => "no further one is known".to_owned(),
+    };
+    let under_way = plural(said.unfinished, "document");
+    out.line(format!(
+        "{why}: {last}, {first}; {under_way} under way stayed as before."
+    ));
+    if !said.interrupted {
+        out.line(format!(
+            "  Resume the tenant with `stockade tenant resume {tenant}`, then ingest again: what is there is not repeated."
+        ));
+    }
 }
 
 fn rest(out: &Output, all: u64, listed: usize, what: &str) {

@@ -11,17 +11,23 @@ use std::io::IsTerminal;
 
 pub(super) async fn run(session: &Session, arguments: EvalArguments) -> Result<Exit, Failure> {
     let queries = read_queries(&arguments.queries)?;
-    let runtime = session.open()?;
+    let interrupt = super::documents::interrupted_by_user();
+    let (runtime, listening) = session.open_listening().await?;
     let bar = match !session.out.json && std::io::stderr().is_terminal() {
         true => ProgressBar::new((queries.len() * arguments.agents.len().max(1)) as u64),
         false => ProgressBar::hidden(),
     };
-    let evaluation = runtime
-        .evaluate(&arguments.tenant, &queries, &arguments.agents, &|| {
-            bar.inc(1);
-        })
-        .await;
+    let step = || bar.inc(1);
+    let evaluating = runtime.evaluate(&arguments.tenant, &queries, &arguments.agents, &step);
+    let evaluation = tokio::select! {
+        evaluation = evaluating => Some(evaluation),
+        () = interrupt.cancelled() => None,
+    };
     bar.finish_and_clear();
+    let Some(evaluation) = evaluation else {
+        return Ok(Exit::Interrupted);
+    };
+    listening.finish().await;
     let evaluation = evaluation?;
     let said = EvalJson::from(&evaluation);
     let labels: Vec<&String> = evaluation.agents.iter().map(|agent| &agent.label).collect();

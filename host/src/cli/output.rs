@@ -108,6 +108,13 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) ->
     table
 }
 
+/// Documents are strangers' texts: control characters must not reach a terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
 /// `12,345`.
 pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -153,5 +160,10 @@ mod tests {
         assert_eq!(bytes(1_536), "1.5 KiB");
         assert_eq!(plural(1, "chunk"), "1 chunk");
         assert_eq!(plural(2_000, "chunk"), "2,000 chunks");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{7}"), "a\u{fffd}[2Jb\u{fffd}");
     }
 }

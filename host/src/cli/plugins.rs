@@ -144,7 +144,7 @@ fn list(out: &Output, plugins: &[PluginJson]) {
     let row = |plugin: &PluginJson| {
         vec![
             plugin.label.clone(),
-            plugin.kind.to_owned(),
+            plugin.kind.to_string(),
             plugin.digest[..12].to_owned(),
             if plugin.builtin {
                 "built-in".to_owned()

@@ -6,15 +6,15 @@ use super::output::table;
 use crate::api::PolicyJson;
 use crate::corpus::TenantId;
 use crate::error::{Exit, Failure};
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicySource};
+use crate::server::Ask;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-pub(super) fn run(session: &Session, command: PolicyCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, command: PolicyCommand) -> Result<Exit, Failure> {
     match command {
         PolicyCommand::Check { files } => check(session, &files),
-        PolicyCommand::Show { name } => show(session, &name),
+        PolicyCommand::Show { name } => show(session, &name).await,
     }
 }
 
@@ -35,8 +35,8 @@ fn check(session: &Session, files: &[PathBuf]) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn show(session: &Session, name: &str) -> Result<Exit, Failure> {
-    let policy = find(session, name)?;
+async fn show(session: &Session, name: &str) -> Result<Exit, Failure> {
+    let policy = find(session, name).await?;
     let said = PolicyJson {
         name: policy.name.clone(),
         digest: policy.digest_hex(),
@@ -59,14 +59,17 @@ fn show(session: &Session, name: &str) -> Result<Exit, Failure> {
 }
 
 /// A tenant of this data folder goes before a shipped policy and a file of the same name.
-fn find(session: &Session, name: &str) -> Result<Arc<Policy>, Failure> {
+async fn find(session: &Session, name: &str) -> Result<Policy, Failure> {
     let is_tenant = session.data.join("catalog.db").exists() && !Path::new(name).exists();
     if let (true, Ok(tenant)) = (is_tenant, TenantId::new(name)) {
-        let runtime = session.open()?;
-        match runtime.policy(&tenant) {
+        match session.ask(&Ask::policy(&tenant)).await {
+            Ok(files) => {
+                let files = PolicySource::from_json(&files.to_string())?;
+                return Ok(Policy::from_bundle(&files)?);
+            }
             Err(failure) if failure.code == "no-tenant" => {}
-            outcome => return outcome,
+            Err(failure) => return Err(failure),
         }
     }
-    Ok(Arc::new(Policy::find(name)?))
+    Ok(Policy::find(name)?)
 }

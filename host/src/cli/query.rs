@@ -2,10 +2,10 @@
 
 use super::Session;
 use super::args::QueryArguments;
-use super::output::{Output, plural, thousands};
-use crate::api::{PassageJson, QueryJson};
+use super::output::{Output, plural, printable, thousands};
+use crate::api::{AskedJson, PassageJson, QueryJson};
 use crate::error::{Exit, Failure};
-use crate::runtime::QueryRequest;
+use crate::server::Ask;
 
 /// Characters of a passage that a person is shown.
 const EXCERPT: usize = 400;
@@ -19,8 +19,7 @@ pub(super) async fn run(session: &Session, arguments: QueryArguments) -> Result<
         filter,
         options,
     } = arguments;
-    let runtime = session.open()?;
-    let request = QueryRequest {
+    let asked = AskedJson {
         question,
         agent,
         k,
@@ -28,12 +27,11 @@ pub(super) async fn run(session: &Session, arguments: QueryArguments) -> Result<
         options,
     };
     let interrupt = super::documents::interrupted_by_user();
-    let asked = runtime.query(&tenant, &request);
-    let outcome = tokio::select! {
-        outcome = asked => outcome?,
+    let ask = Ask::query(&tenant, &asked);
+    let said = tokio::select! {
+        said = session.ask(&ask) => said?,
         () = interrupt.cancelled() => return Ok(Exit::Interrupted),
     };
-    let said = QueryJson::from(outcome);
     session.out.answer(&said, |out| show(out, &said));
     Ok(Exit::Done)
 }
@@ -97,13 +95,6 @@ fn excerpt(text: &str) -> String {
     format!("{} …", text[..end].trim_end())
 }
 
-/// Documents are strangers' texts: control characters must not reach a terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -138,10 +129,5 @@ mod tests {
         assert_eq!(excerpt("short"), "short");
         let long = "word ".repeat(100);
         assert!(excerpt(&long).ends_with("word …"));
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{7}"), "a\u{fffd}[2Jb\u{fffd}");
     }
 }

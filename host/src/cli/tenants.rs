@@ -2,13 +2,15 @@
 
 use super::Session;
 use super::args::TenantCommand;
-use super::output::{bytes, table, thousands};
-use crate::api::TenantJson;
+use super::output::{Output, bytes, plural, table, thousands};
+use crate::api::{SuspendedJson, TenantJson};
+use crate::corpus::TenantId;
 use crate::error::{Exit, Failure};
 use crate::runtime::Runtime;
+use crate::server::Ask;
 use serde_json::json;
 
-pub(super) fn run(session: &Session, command: TenantCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, command: TenantCommand) -> Result<Exit, Failure> {
     let out = &session.out;
     match command {
         TenantCommand::Add { name, policy } => {
@@ -20,14 +22,14 @@ pub(super) fn run(session: &Session, command: TenantCommand) -> Result<Exit, Fai
         }
         TenantCommand::Policy { name, file } => {
             let policy = Runtime::find_policy(Some(&file))?;
-            session.open()?.set_policy(&name, &policy)?;
-            out.answer(&json!({ "tenant": name, "policy": policy.name }), |out| {
+            let said = session.ask(&Ask::set_policy(&name, &policy)).await?;
+            out.answer(&said, |out| {
                 out.line(format!("{name} is under policy {} now.", policy.name));
             });
         }
-        TenantCommand::List => list(session)?,
+        TenantCommand::List => list(session).await?,
         TenantCommand::Show { name } => {
-            let tenant = TenantJson::from(session.open()?.tenant(&name)?);
+            let tenant = session.ask(&Ask::tenant(&name)).await?;
             out.answer(&tenant, |out| show(out, &tenant));
         }
         TenantCommand::Remove { name } => {
@@ -36,35 +38,35 @@ pub(super) fn run(session: &Session, command: TenantCommand) -> Result<Exit, Fai
                 out.line(format!("Removed {name} with its documents and plugins."));
             });
         }
-        TenantCommand::Suspend { name } => suspend(session, &name, true)?,
-        TenantCommand::Resume { name } => suspend(session, &name, false)?,
+        TenantCommand::Suspend { name } => suspend(session, &name, true).await?,
+        TenantCommand::Resume { name } => suspend(session, &name, false).await?,
     }
     Ok(Exit::Done)
 }
 
-fn suspend(
-    session: &Session,
-    name: &crate::corpus::TenantId,
-    suspended: bool,
-) -> Result<(), Failure> {
-    session.open()?.set_suspended(name, suspended)?;
-    session
-        .out
-        .answer(&json!({ "tenant": name, "suspended": suspended }), |out| {
-            let state = if suspended {
-                "suspended: its tasks are refused"
-            } else {
-                "running again"
-            };
-            out.line(format!("{name} is {state}."));
-        });
+async fn suspend(session: &Session, name: &TenantId, suspended: bool) -> Result<(), Failure> {
+    let said = session.ask(&Ask::set_suspended(name, suspended)).await?;
+    session.out.answer(&said, |out| show_suspended(out, &said));
     Ok(())
 }
 
-fn list(session: &Session) -> Result<(), Failure> {
-    let tenants = session.open()?.tenants()?;
-    let tenants: Vec<TenantJson> = tenants.into_iter().map(Into::into).collect();
-    session.out.answer(&json!({ "tenants": tenants }), |out| {
+/// Also for `kill --tenant`.
+pub(super) fn show_suspended(out: &Output, said: &SuspendedJson) {
+    let state = match (said.suspended, said.ended) {
+        (true, 0) => "suspended: its tasks are refused".to_owned(),
+        (true, ended) => format!(
+            "suspended: its tasks are refused; {} ended",
+            plural(ended as u64, "task")
+        ),
+        (false, _) => "running again".to_owned(),
+    };
+    out.line(format!("{} is {state}.", said.tenant));
+}
+
+async fn list(session: &Session) -> Result<(), Failure> {
+    let said = session.ask(&Ask::tenants()).await?;
+    session.out.answer(&said, |out| {
+        let tenants = &said.tenants;
         if tenants.is_empty() {
             out.line("No tenants yet. Add one with `stockade tenant add NAME`.");
             return;
@@ -94,7 +96,7 @@ fn list(session: &Session) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(out: &super::output::Output, tenant: &TenantJson) {
+fn show(out: &Output, tenant: &TenantJson) {
     out.line(out.bold(&tenant.name));
     if tenant.suspended {
         out.line("  suspended   its tasks are refused");

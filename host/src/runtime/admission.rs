@@ -1,101 +1,16 @@
-//! Who may run: a place for every task, the tenant's and the host's, and the list of tasks that others
-//! may see and kill.
+//! Who may run: a place for every task, the tenant's and the host's.
 //!
-//! It does not run anything.
+//! It does not run anything, and does not know which tasks there are.
 
 use super::lock;
 use crate::corpus::TenantId;
 use crate::policy::Policy;
-use crate::task::{Kind, Phase, Reason, Stop, Task, TaskId, Usage, count};
-use std::collections::{BTreeMap, HashMap};
+use crate::task::{Phase, Reason, Stop, Task, count};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// Tasks that are queued or running.
-#[derive(Debug, Default)]
-pub struct Registry {
-    tasks: Mutex<BTreeMap<TaskId, Arc<Task>>>,
-}
-
-/// A task in the list; it leaves when this is dropped.
-#[derive(Debug)]
-pub struct Listed {
-    task: Arc<Task>,
-    registry: Arc<Registry>,
-}
-
-impl std::ops::Deref for Listed {
-    type Target = Arc<Task>;
-    fn deref(&self) -> &Arc<Task> {
-        &self.task
-    }
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        lock(&self.registry.tasks).remove(&self.task.id);
-    }
-}
-
-/// A task as others see it.
-#[derive(Debug, Clone)]
-pub struct TaskInfo {
-    /// Its number.
-    pub id: TaskId,
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// What it is for.
-    pub kind: Kind,
-    /// The document's id, or the question.
-    pub subject: String,
-    /// Where it is.
-    pub phase: Phase,
-    /// Since it was made.
-    pub age: Duration,
-    /// What it used so far.
-    pub usage: Usage,
-}
-
-impl Registry {
-    /// Lists a task.
-    pub fn list(self: &Arc<Self>, task: Arc<Task>) -> Listed {
-        lock(&self.tasks).insert(task.id, task.clone());
-        Listed {
-            task,
-            registry: self.clone(),
-        }
-    }
-
-    /// All tasks, oldest first.
-    pub fn tasks(&self) -> Vec<TaskInfo> {
-        let tasks = lock(&self.tasks);
-        let info = |task: &Arc<Task>| TaskInfo {
-            id: task.id,
-            tenant: task.tenant.clone(),
-            kind: task.kind,
-            subject: task.subject.clone(),
-            phase: task.phase(),
-            age: task.age(),
-            usage: task.usage(),
-        };
-        tasks.values().map(info).collect()
-    }
-
-    /// Ends the tasks that `chosen` picks; how many there were.
-    pub fn end(&self, reason: Reason, detail: &str, chosen: impl Fn(&Task) -> bool) -> usize {
-        let tasks: Vec<_> = lock(&self.tasks)
-            .values()
-            .filter(|t| chosen(t))
-            .cloned()
-            .collect();
-        for task in &tasks {
-            task.end_with(reason, detail);
-        }
-        tasks.len()
-    }
-}
 
 /// The places of all tenants.
 #[derive(Debug)]
@@ -104,19 +19,88 @@ pub(super) struct Gates {
     tenants: Mutex<HashMap<TenantId, Arc<Gate>>>,
 }
 
-/// One tenant's places under one policy.
+/// One tenant's places. There is one gate for as long as the process lives: a policy that changes their
+/// number does not forget the places that are taken.
 #[derive(Debug)]
 struct Gate {
     places: Arc<Semaphore>,
-    running_max: u64,
+    size: Mutex<Size>,
     queued: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Size {
+    /// Places that the policy allows.
+    allowed: usize,
+    /// Places that are taken beyond that: gone when they are given back.
+    surplus: usize,
 }
 
 /// A place to run in: given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    _tenant: OwnedSemaphorePermit,
-    _host: OwnedSemaphorePermit,
+    gate: Arc<Gate>,
+    tenant: Option<OwnedSemaphorePermit>,
+    host: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(permit) = self.tenant.take() {
+            self.gate.give_back(permit);
+        }
+    }
+}
+
+/// One that waits for a place; counted until dropped, also where whoever asked has gone.
+struct Queued<'a>(&'a AtomicU64);
+
+impl<'a> Queued<'a> {
+    fn in_line(queued: &'a AtomicU64) -> Self {
+        queued.fetch_add(1, Ordering::Relaxed);
+        Self(queued)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Gate {
+    fn new(allowed: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(allowed)),
+            size: Mutex::new(Size {
+                allowed,
+                surplus: 0,
+            }),
+            queued: AtomicU64::new(0),
+        }
+    }
+
+    fn resize(&self, allowed: usize) {
+        let mut size = lock(&self.size);
+        if allowed > size.allowed {
+            let more = allowed - size.allowed;
+            let kept = more.min(size.surplus);
+            size.surplus -= kept;
+            self.places.add_permits(more - kept);
+        } else {
+            let fewer = size.allowed - allowed;
+            size.surplus += fewer - self.places.forget_permits(fewer);
+        }
+        size.allowed = allowed;
+    }
+
+    fn give_back(&self, permit: OwnedSemaphorePermit) {
+        let mut size = lock(&self.size);
+        if size.surplus > 0 {
+            size.surplus -= 1;
+            permit.forget();
+        }
+    }
 }
 
 impl Gates {
@@ -127,22 +111,18 @@ impl Gates {
         }
     }
 
+    /// The tenant's gate; made with as many places as `policy` says where there is none.
     fn gate(&self, tenant: &TenantId, policy: &Policy) -> Arc<Gate> {
-        let running_max = policy.tenant.tasks_running_max;
         let mut gates = lock(&self.tenants);
-        if let Some(gate) = gates.get(tenant)
-            && gate.running_max == running_max
-        {
-            return gate.clone();
-        }
-        let places = usize::try_from(running_max).unwrap_or(Semaphore::MAX_PERMITS);
-        let gate = Arc::new(Gate {
-            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
-            running_max,
-            queued: AtomicU64::new(0),
-        });
-        gates.insert(tenant.clone(), gate.clone());
-        gate
+        let gate = gates
+            .entry(tenant.clone())
+            .or_insert_with(|| Arc::new(Gate::new(places_of(policy))));
+        gate.clone()
+    }
+
+    /// Gives a tenant as many places as its new policy says. A task with an older one does not undo it.
+    pub(super) fn resize(&self, tenant: &TenantId, policy: &Policy) {
+        self.gate(tenant, policy).resize(places_of(policy));
     }
 
     /// A place for one of a batch that its driver feeds one by one: waits as long as it takes.
@@ -166,7 +146,7 @@ impl Gates {
             let detail = "as many tasks of the tenant wait as the policy allows";
             return Err(numbers(Reason::TasksQueued, limit, used, detail));
         }
-        gate.queued.fetch_add(1, Ordering::Relaxed);
+        let _queued = Queued::in_line(&gate.queued);
         let waited = tokio::select! {
             biased;
             stop = task.ended() => Err(stop),
@@ -176,21 +156,78 @@ impl Gates {
                 Err(numbers(Reason::Queue, limits.queue_ms_max, limits.queue_ms_max, detail))
             }
         };
-        gate.queued.fetch_sub(1, Ordering::Relaxed);
         waited.inspect_err(|stop| task.end(stop.clone()))
     }
 
-    async fn place(&self, gate: &Gate) -> Result<Place, Stop> {
+    async fn place(&self, gate: &Arc<Gate>) -> Result<Place, Stop> {
         let closed = |_| Stop::new(Reason::Shutdown, Phase::Queued, 0.0, 0.0, "shutting down");
         let tenant = gate.places.clone().acquire_owned().await.map_err(closed)?;
-        let host = self.host.clone().acquire_owned().await.map_err(closed)?;
-        Ok(Place {
-            _tenant: tenant,
-            _host: host,
-        })
+        // Once it is one, it is given back as one, also where waiting for the host's is given up.
+        let mut place = Place {
+            gate: gate.clone(),
+            tenant: Some(tenant),
+            host: None,
+        };
+        place.host = Some(self.host.clone().acquire_owned().await.map_err(closed)?);
+        Ok(place)
     }
+}
+
+fn places_of(policy: &Policy) -> usize {
+    let places = usize::try_from(policy.tenant.tasks_running_max).unwrap_or(usize::MAX);
+    places.min(Semaphore::MAX_PERMITS)
 }
 
 fn numbers(reason: Reason, limit: u64, used: u64, detail: &str) -> Stop {
     Stop::new(reason, Phase::Queued, count(limit), count(used), detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(gate: &Arc<Gate>) -> Option<Place> {
+        let permit = gate.places.clone().try_acquire_owned().ok()?;
+        Some(Place {
+            gate: gate.clone(),
+            tenant: Some(permit),
+            host: None,
+        })
+    }
+
+    fn take_all(gate: &Arc<Gate>) -> Vec<Place> {
+        std::iter::from_fn(|| take(gate)).collect()
+    }
+
+    #[test]
+    fn a_smaller_policy_counts_the_places_that_are_taken() {
+        let gate = Arc::new(Gate::new(4));
+        let mut held = take_all(&gate);
+        assert_eq!(held.len(), 4);
+        gate.resize(2);
+        for left in (2..4).rev() {
+            held.pop();
+            assert!(
+                take(&gate).is_none(),
+                "{left} are still held, 2 are allowed"
+            );
+        }
+        held.pop();
+        assert_eq!(take_all(&gate).len(), 1);
+        held.clear();
+        assert_eq!(take_all(&gate).len(), 2);
+    }
+
+    #[test]
+    fn a_larger_policy_after_a_smaller_one_gives_no_place_twice() {
+        let gate = Arc::new(Gate::new(4));
+        let held = take_all(&gate);
+        for places in [1, 3, 2, 5] {
+            gate.resize(places);
+        }
+        let more = take_all(&gate);
+        assert_eq!((held.len(), more.len()), (4, 1));
+        drop((held, more));
+        assert_eq!(take_all(&gate).len(), 5);
+    }
 }

@@ -50,6 +50,9 @@ pub enum RuntimeError {
         /// What was needed.
         wanted: &'static str,
     },
+    /// A task that has ended, or never was.
+    #[error("no task '{0}' is queued or running")]
+    NoTask(String),
     /// An argument that makes no sense.
     #[error("{0}")]
     Argument(String),
@@ -83,6 +86,7 @@ impl Explain for RuntimeError {
             Self::Read { .. } => "read",
             Self::Label(_) | Self::Reserved(_) => "label",
             Self::Kind { .. } => "plugin-kind",
+            Self::NoTask(_) => "no-task",
             Self::Argument(_) => "argument",
             Self::Queries { .. } => "queries",
             Self::Builtin(..) => "builtin",
@@ -112,6 +116,7 @@ impl Explain for RuntimeError {
         Some(match self {
             Self::Folder { .. } => "Name another with --data or $STOCKADE_DATA.".to_owned(),
             Self::Held { .. } => "Wait until it ends, or name another with --data.".to_owned(),
+            Self::NoTask(_) => "`stockade ps` lists those that are.".to_owned(),
             Self::Reserved(_) => "Choose another label with --as.".to_owned(),
             Self::Builtin(..) => "Run `cargo xtask setup` and build again.".to_owned(),
             Self::Trial(stop) => return stop.hint(),

@@ -3,20 +3,26 @@
 //!
 //! Memory does not grow with their number. What one document goes through is `ingest`'s business.
 
+mod course;
+
+pub use course::EndedEarly;
+
+use super::registry::Listed;
 use super::{Runtime, RuntimeError};
 use crate::corpus::{Document, TenantId};
 use crate::embedder::{Lane, Priority};
 use crate::error::Failure;
 use crate::ingest::{Fate, IngestError, Ingested, Line, Method, Room};
 use crate::loader::{LoadOptions, Loaded, Plan, plan};
-use crate::policy::Policy;
-use crate::task::{Kind, Limits, Reason, Stop, Task};
+use crate::policy::{Policy, Wasi};
+use crate::task::{Kind, Limits, Phase, Reason, Stop, Task, TaskId};
+use course::{Course, next_when_room, read_ahead};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -96,10 +102,27 @@ pub struct IngestReport {
     pub skips: Vec<(String, String)>,
     /// Why `--sync` deleted nothing, where it did not.
     pub sync_withheld: Option<String>,
-    /// Documents that were under way when it was interrupted: they are as they were before.
+    /// Documents that were under way when it ended early: they are as they were before.
     pub unfinished: u64,
-    /// It was interrupted: what is counted is whole, the rest was not begun.
-    pub interrupted: bool,
+    /// Where it ended, if it ended early: what is counted is whole, the rest was not begun.
+    pub ended_early: Option<EndedEarly>,
+}
+
+impl IngestReport {
+    /// The user ended it early.
+    pub fn interrupted(&self) -> bool {
+        self.ended_by(Reason::Shutdown)
+    }
+
+    /// The tenant was suspended meanwhile.
+    pub fn suspended(&self) -> bool {
+        self.ended_by(Reason::Suspended)
+    }
+
+    fn ended_by(&self, reason: Reason) -> bool {
+        let ended = self.ended_early.as_ref();
+        ended.is_some_and(|ended| ended.stop.reason == reason)
+    }
 }
 
 impl Runtime {
@@ -116,7 +139,7 @@ impl Runtime {
             return Err(RuntimeError::Argument(message.to_owned()).into());
         }
         let policy = self.policy(tenant)?;
-        self.refuse_suspended(tenant)?;
+        self.registry.check(tenant)?;
         let options = LoadOptions {
             source: request.source.clone(),
             document_bytes_max: policy.ingest.document_kib_max << 10,
@@ -125,7 +148,7 @@ impl Runtime {
         let planned = tokio::task::spawn_blocking(move || plan(&paths, &options));
         let plan = planned
             .await
-            .map_err(|error| Stop::host(crate::task::Phase::Queued, &error.to_string()))??;
+            .map_err(|error| Stop::host(Phase::Queued, &error.to_string()))??;
         progress
             .total
             .store(plan.total().unwrap_or(0) as u64, Relaxed);
@@ -141,6 +164,7 @@ impl Runtime {
             window: Arc::new(Semaphore::new(PIPELINE)),
             methods: HashMap::new(),
             running: JoinSet::new(),
+            course: Course::default(),
             report: IngestReport::default(),
             seen_ids: request.sync.then(HashSet::new),
             unidentified: 0,
@@ -157,11 +181,7 @@ impl Runtime {
             embedder: self.embedder()?,
             lane: lane(tenant, policy, Priority::Bulk),
             index: self.index(tenant)?,
-            room: Room {
-                documents_max: policy.tenant.documents_max,
-                storage_bytes_max: policy.tenant.storage_mib_max << 20,
-                document_bytes_max: policy.ingest.document_kib_max << 10,
-            },
+            room: room(policy),
             reuse,
         })
     }
@@ -174,17 +194,15 @@ impl Runtime {
     ) -> Result<Vec<bool>, Failure> {
         let index = self.index(tenant)?;
         let deleted = tokio::task::spawn_blocking(move || index.delete(&documents)).await;
-        Ok(deleted.map_err(|e| Stop::host(crate::task::Phase::Commit, &e.to_string()))??)
+        Ok(deleted.map_err(|e| Stop::host(Phase::Commit, &e.to_string()))??)
     }
+}
 
-    /// Refuses work for a suspended tenant.
-    pub(super) fn refuse_suspended(&self, tenant: &TenantId) -> Result<(), Failure> {
-        if self.catalog.tenant(tenant)?.suspended {
-            let detail = "the tenant is suspended";
-            let phase = crate::task::Phase::Queued;
-            return Err(Stop::new(Reason::Suspended, phase, 0.0, 0.0, detail).into());
-        }
-        Ok(())
+fn room(policy: &Policy) -> Room {
+    Room {
+        documents_max: policy.tenant.documents_max,
+        storage_bytes_max: policy.tenant.storage_mib_max << 20,
+        document_bytes_max: policy.ingest.document_kib_max << 10,
     }
 }
 
@@ -206,8 +224,9 @@ struct Driver {
     progress: Arc<Progress>,
     interrupt: CancellationToken,
     window: Arc<Semaphore>,
-    methods: HashMap<String, Arc<Method>>,
+    methods: HashMap<(String, Wasi), Arc<Method>>,
     running: JoinSet<Done>,
+    course: Course,
     report: IngestReport,
     seen_ids: Option<HashSet<String>>,
     /// Failures whose ids are not known: `--sync` cannot tell what they were.
@@ -215,6 +234,7 @@ struct Driver {
 }
 
 struct Done {
+    task: TaskId,
     document: String,
     outcome: Result<Ingested, IngestError>,
     guest_cpu: Duration,
@@ -222,14 +242,18 @@ struct Done {
 
 impl Driver {
     async fn drive(&mut self, plan: Plan) -> Result<(), Failure> {
-        let mut documents = read_ahead(plan, self.interrupt.clone());
+        let mut documents = read_ahead(plan);
         let mut reading = true;
-        while reading || !self.running.is_empty() {
+        loop {
+            reading &= !self.course.has_ended();
+            if !reading && self.running.is_empty() {
+                break;
+            }
             tokio::select! {
                 biased;
-                () = self.interrupt.cancelled(), if !self.report.interrupted => {
-                    reading = false;
-                    self.stop_running();
+                () = self.interrupt.cancelled(), if !self.course.has_ended() => {
+                    let detail = "the ingest was interrupted";
+                    self.course.end(&Stop::new(Reason::Shutdown, Phase::Queued, 0.0, 0.0, detail));
                 }
                 Some(done) = self.running.join_next() => self.settle(done),
                 next = next_when_room(&self.window, &mut documents), if reading => match next {
@@ -238,52 +262,13 @@ impl Driver {
                 },
             }
         }
+        self.report.ended_early = self.course.ended_early(&mut documents).await;
         Ok(())
     }
 
-    /// Ends what runs; what is being committed is committed.
-    fn stop_running(&mut self) {
-        self.report.interrupted = true;
-        let ours = |task: &Task| task.tenant == self.tenant && task.kind == Kind::Ingest;
-        self.runtime
-            .registry
-            .end(Reason::Shutdown, "the ingest was interrupted", ours);
-    }
-
-    async fn begin(
-        &mut self,
-        loaded: Loaded,
-        place: tokio::sync::OwnedSemaphorePermit,
-    ) -> Result<(), Failure> {
-        self.report.seen += 1;
+    async fn begin(&mut self, loaded: Loaded, place: OwnedSemaphorePermit) -> Result<(), Failure> {
         match loaded {
-            Loaded::Document(document) => {
-                self.remember(&document.id);
-                let method = self.method(&document.media_type).await?;
-                let task = Task::new(
-                    self.tenant.clone(),
-                    Kind::Ingest,
-                    &document.id,
-                    Limits::ingest(&self.policy),
-                );
-                let step = Step {
-                    runtime: self.runtime.clone(),
-                    policy: self.policy.clone(),
-                    line: self.line.clone(),
-                    method,
-                    task,
-                };
-                self.running.spawn(async move {
-                    let _place = place;
-                    let (id, task) = (document.id.clone(), step.task.clone());
-                    let outcome = step.run(document).await;
-                    Done {
-                        document: id,
-                        outcome,
-                        guest_cpu: task.meters.guest_cpu(),
-                    }
-                });
-            }
+            Loaded::Document(document) => return self.begin_document(document, place).await,
             Loaded::Failed {
                 document,
                 identified,
@@ -303,6 +288,60 @@ impl Driver {
                 }
             }
         }
+        self.report.seen += 1;
+        Ok(())
+    }
+
+    async fn begin_document(
+        &mut self,
+        document: Document,
+        place: OwnedSemaphorePermit,
+    ) -> Result<(), Failure> {
+        self.follow_policy()?;
+        let method = self.method(&document.media_type).await?;
+        let limits = Limits::ingest(&self.policy);
+        let task = Task::new(self.tenant.clone(), Kind::Ingest, &document.id, limits);
+        // A suspension has ended the tasks before this one, or refuses it: there is nothing between.
+        let listed = match self.runtime.registry.list(task.clone()) {
+            Ok(listed) => listed,
+            Err(stop) => {
+                self.course.end_before(document.id, &stop);
+                return Ok(());
+            }
+        };
+        self.report.seen += 1;
+        self.remember(&document.id);
+        self.course.begin(task.clone());
+        let step = Step {
+            runtime: self.runtime.clone(),
+            policy: self.policy.clone(),
+            line: self.line.clone(),
+            method,
+            task: listed,
+        };
+        self.running.spawn(async move {
+            let _place = place;
+            let id = document.id.clone();
+            let outcome = step.run(document).await;
+            Done {
+                task: task.id,
+                document: id,
+                outcome,
+                guest_cpu: task.meters.guest_cpu(),
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes the tenant's policy as it is now: a change acts on the next document. What the loader refuses
+    /// to read stays as it was at the start.
+    fn follow_policy(&mut self) -> Result<(), Failure> {
+        let now = self.runtime.policy(&self.tenant)?;
+        if !Arc::ptr_eq(&now, &self.policy) {
+            self.line.lane = lane(&self.tenant, &now, Priority::Bulk);
+            self.line.room = room(&now);
+            self.policy = now;
+        }
         Ok(())
     }
 
@@ -314,31 +353,34 @@ impl Driver {
 
     /// One lookup a media type: a change of plugin acts on the next ingest, not in the middle of one.
     async fn method(&mut self, media_type: &str) -> Result<Arc<Method>, Failure> {
-        if let Some(method) = self.methods.get(media_type) {
+        let wasi = self.policy.wasi;
+        let key = (media_type.to_owned(), wasi);
+        if let Some(method) = self.methods.get(&key) {
             return Ok(method.clone());
         }
-        let wasi = self.policy.wasi;
         let method = self
             .runtime
             .method_for(&self.tenant, media_type, wasi)
             .await?;
         let method = Arc::new(method);
-        self.methods.insert(media_type.to_owned(), method.clone());
+        self.methods.insert(key, method.clone());
         Ok(method)
     }
 
     fn settle(&mut self, done: Result<Done, tokio::task::JoinError>) {
         let Done {
+            task,
             document,
             outcome,
             guest_cpu,
         } = match done {
             Ok(done) => done,
             Err(error) => {
-                let stop = Stop::host(crate::task::Phase::Commit, &error.to_string());
+                let stop = Stop::host(Phase::Commit, &error.to_string());
                 return self.fail("(unknown)".to_owned(), stop.into());
             }
         };
+        self.course.done(task);
         let report = &mut self.report;
         report.guest_cpu += guest_cpu;
         match outcome {
@@ -354,11 +396,15 @@ impl Driver {
                     report.reused_chunks += ingested.reused;
                     self.progress.chunks.fetch_add(ingested.chunks, Relaxed);
                     self.progress.tokens.fetch_add(ingested.tokens, Relaxed);
+                    self.course.committed(document);
                 }
                 self.progress.documents.fetch_add(1, Relaxed);
             }
-            Err(IngestError::Stop(stop)) if stop.reason == Reason::Shutdown => {
+            Err(IngestError::Stop(stop))
+                if matches!(stop.reason, Reason::Shutdown | Reason::Suspended) =>
+            {
                 report.unfinished += 1;
+                self.course.end(&stop);
             }
             Err(error) => self.fail(document, error.into()),
         }
@@ -380,8 +426,12 @@ impl Driver {
         let (Some(seen), Some(source)) = (self.seen_ids.take(), &request.source) else {
             return Ok(());
         };
-        if self.report.interrupted {
-            self.report.sync_withheld = Some("the run was interrupted".to_owned());
+        if self.report.ended_early.is_some() {
+            let why = match self.report.suspended() {
+                true => "the tenant was suspended",
+                false => "the run was interrupted",
+            };
+            self.report.sync_withheld = Some(why.to_owned());
             return Ok(());
         }
         if self.unidentified > 0 {
@@ -396,7 +446,7 @@ impl Driver {
             let listed = prefix.clone();
             let page = move || index.document_ids(&listed, from.as_deref(), 1_000);
             let ids = tokio::task::spawn_blocking(page).await;
-            let ids = ids.map_err(|e| Stop::host(crate::task::Phase::Commit, &e.to_string()))??;
+            let ids = ids.map_err(|e| Stop::host(Phase::Commit, &e.to_string()))??;
             let Some(last) = ids.last().cloned() else {
                 return Ok(());
             };
@@ -416,44 +466,19 @@ struct Step {
     policy: Arc<Policy>,
     line: Line,
     method: Arc<Method>,
-    task: Arc<Task>,
+    task: Listed,
 }
 
 impl Step {
     async fn run(self, document: Document) -> Result<Ingested, IngestError> {
+        let task = &self.task;
         if let Some(unchanged) = self.line.unchanged(&document, &self.method).await? {
             return Ok(unchanged);
         }
-        let listed = self.runtime.registry.list(self.task.clone());
         // The place is for the guest alone: while texts wait for the model the next guest may run.
-        let place = self.runtime.gates.next(&listed, &self.policy).await?;
-        let chunks = self.line.chunk(&listed, &document, &self.method).await?;
+        let place = self.runtime.gates.next(task, &self.policy).await?;
+        let chunks = self.line.chunk(task, &document, &self.method).await?;
         drop(place);
-        self.line
-            .store(&listed, document, &self.method, chunks)
-            .await
+        self.line.store(task, document, &self.method, chunks).await
     }
-}
-
-/// Reads documents on a thread of its own, a few ahead.
-fn read_ahead(plan: Plan, interrupt: CancellationToken) -> mpsc::Receiver<Loaded> {
-    let (sender, receiver) = mpsc::channel(8);
-    tokio::task::spawn_blocking(move || {
-        for loaded in plan.documents() {
-            if interrupt.is_cancelled() || sender.blocking_send(loaded).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// The next document with its place in the pipeline. Nothing is lost when the future is dropped.
-async fn next_when_room(
-    window: &Arc<Semaphore>,
-    documents: &mut mpsc::Receiver<Loaded>,
-) -> Option<(Loaded, tokio::sync::OwnedSemaphorePermit)> {
-    let place = window.clone().acquire_owned().await.ok()?;
-    let loaded = documents.recv().await?;
-    Some((loaded, place))
 }

@@ -77,7 +77,7 @@ impl Runtime {
         request: &QueryRequest,
     ) -> Result<QueryOutcome, Failure> {
         let policy = self.policy(tenant)?;
-        self.refuse_suspended(tenant)?;
+        self.registry.check(tenant)?;
         let filter = request.filter.as_deref().map(Filter::parse).transpose();
         let filter = filter.map_err(RuntimeError::Filter)?;
         check(request, policy.agent.passages_max)?;
@@ -97,7 +97,7 @@ impl Runtime {
             &request.question,
             Limits::query(&policy),
         );
-        let task = self.registry.list(task);
+        let task = self.registry.list(task)?;
         let _place = self.gates.admit(&task, &policy).await?;
         let mut lane = super::ingest::lane(tenant, &policy, Priority::Interactive);
         lane.cancel = task.token().clone();

@@ -1,14 +1,17 @@
 //! Tenants: adding, removing, their policies, what they hold.
 
 use super::plugins::PluginInfo;
-use super::{Runtime, lock};
+use super::{Runtime, RuntimeError, lock};
 use crate::catalog::TenantRecord;
 use crate::corpus::TenantId;
 use crate::error::Failure;
 use crate::policy::Policy;
-use crate::task::Reason;
+use crate::task::{Reason, TaskId};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// What a stop says where its tenant is suspended.
+pub(super) const SUSPENDED: &str = "the tenant is suspended";
 
 /// A tenant with what it holds.
 #[derive(Debug, Clone)]
@@ -38,29 +41,33 @@ pub struct TenantInfo {
 impl Runtime {
     /// Adds a tenant under `policy`.
     pub fn add_tenant(&self, name: &TenantId, policy: &Policy) -> Result<(), Failure> {
-        Ok(self.catalog.add_tenant(name, &policy.bundle().to_json())?)
+        let _changing = lock(&self.changes);
+        self.catalog.add_tenant(name, &policy.bundle().to_json())?;
+        self.gates.resize(name, policy);
+        self.registry.admit(name);
+        Ok(())
     }
 
     /// Replaces a tenant's policy; tasks that run keep the one that they began with.
     pub fn set_policy(&self, name: &TenantId, policy: &Policy) -> Result<(), Failure> {
+        let _changing = lock(&self.changes);
         self.catalog.set_policy(name, &policy.bundle().to_json())?;
         lock(&self.policies).remove(name);
+        self.gates.resize(name, policy);
         Ok(())
     }
 
     /// Removes a tenant with its documents and plugins, ending its tasks.
     pub fn remove_tenant(&self, name: &TenantId) -> Result<(), Failure> {
+        let _changing = lock(&self.changes);
         self.catalog.remove_tenant(name)?;
-        self.registry
-            .end(Reason::Suspended, "the tenant was removed", |t| {
-                t.tenant == *name
-            });
+        self.registry.refuse(name, "the tenant was removed");
         lock(&self.policies).remove(name);
         lock(&self.indexes).remove(name);
         let folder = self.tenant_folder(name);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(super::RuntimeError::Folder {
+                Err(RuntimeError::Folder {
                     path: folder,
                     source: error,
                 }
@@ -70,16 +77,28 @@ impl Runtime {
         }
     }
 
-    /// Suspends a tenant, which ends its tasks at once, or resumes it.
-    pub fn set_suspended(&self, name: &TenantId, suspended: bool) -> Result<(), Failure> {
+    /// Suspends a tenant, which ends its tasks at once, or resumes it; how many tasks were ended. When this
+    /// returns no task of a suspended tenant can begin.
+    pub fn set_suspended(&self, name: &TenantId, suspended: bool) -> Result<usize, Failure> {
+        let _changing = lock(&self.changes);
         self.catalog.set_suspended(name, suspended)?;
         if suspended {
-            self.registry
-                .end(Reason::Suspended, "the tenant was suspended", |t| {
-                    t.tenant == *name
-                });
+            return Ok(self.registry.refuse(name, SUSPENDED));
         }
-        Ok(())
+        self.registry.admit(name);
+        Ok(0)
+    }
+
+    /// Ends one task: running, waiting or in a batch.
+    pub fn kill(&self, id: TaskId) -> Result<(), Failure> {
+        let this = |task: &crate::task::Task| task.id == id;
+        match self
+            .registry
+            .end(Reason::Killed, "somebody killed it", this)
+        {
+            0 => Err(RuntimeError::NoTask(id.to_string()).into()),
+            _ => Ok(()),
+        }
     }
 
     /// All tenants, by name.
