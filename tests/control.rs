@@ -340,7 +340,7 @@ fn what_only_the_holder_may_do_is_refused_and_the_holder_named() {
 #[test]
 fn short_commands_at_once_wait_for_each_other() {
     let bench = two_tenants();
-    let asking: Vec<_> = (0..8)
+    let asking: Vec<_> = (0..3)
         .map(|_| Running::start(&bench, &["tenant", "list"]))
         .collect();
     for asked in asking {

@@ -24,17 +24,14 @@ fn request(line: &str, body: &str) -> Vec<u8> {
     format!("{line} HTTP/1.1\r\nhost: stockade\r\ncontent-length: {length}\r\n\r\n{body}").into()
 }
 
-#[test]
-fn wrong_requests_are_answered_and_harm_nobody() {
-    let bench = two_tenants();
-    let (running, mut input) = ingest_lines(&bench);
-    wait_until(|| socket(&bench).exists());
+/// Requests with the beginning of the status that each must get.
+fn wrong() -> Vec<(Vec<u8>, &'static str)> {
     let query = "POST /v1/tenants/acme/query";
     let deep = format!("{{\"question\":{}", "[".repeat(100_000));
     let long = format!("{{\"question\":\"{}\"}}", "a".repeat(2 << 20));
     let wordy = format!("{{\"question\":\"{}\"}}", "a".repeat(100_000));
     let asked = |field: &str| format!("{{\"question\":\"x\",{field}}}");
-    let wrong: Vec<(Vec<u8>, &str)> = vec![
+    vec![
         (request("GET /", ""), "404"),
         (request("GET /v1/nothing", ""), "404"),
         (request("DELETE /v1/tasks", ""), "405"),
@@ -89,9 +86,16 @@ fn wrong_requests_are_answered_and_harm_nobody() {
                 .into(),
             "431",
         ),
-    ];
-    for (bytes, status) in &wrong {
-        let answer = send(&bench, bytes);
+    ]
+}
+
+#[test]
+fn wrong_requests_are_answered_and_harm_nobody() {
+    let bench = two_tenants();
+    let (running, mut input) = ingest_lines(&bench);
+    wait_until(|| socket(&bench).exists());
+    for (bytes, status) in wrong() {
+        let answer = send(&bench, &bytes);
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(120)]).into_owned();
         let begins = format!("HTTP/1.1 {status}");
         assert!(answer.starts_with(&begins), "{shown}\n-> {answer}");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a holder that does not listen is waited for: a short command may be done meanwhile.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -51,16 +51,20 @@ impl Session {
     pub(super) async fn open_listening(&self) -> Result<(Arc<Runtime>, Listening), Failure> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.open() {
+            let held = match self.open() {
                 Ok(runtime) => {
                     let listening = Listening::start(&runtime)?;
                     return Ok((runtime, listening));
                 }
-                Err(failure) if !is_held(&failure) || Instant::now() >= deadline => {
-                    return Err(failure);
-                }
-                Err(_) => tokio::time::sleep(PAUSE).await,
+                Err(failure) if is_held(&failure) => failure,
+                Err(failure) => return Err(failure),
+            };
+            // Whoever listens takes long too.
+            let listens = ask_holder(&self.data, &Ask::tasks()).await.is_ok();
+            if listens || Instant::now() >= deadline {
+                return Err(held);
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
