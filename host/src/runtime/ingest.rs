@@ -3,12 +3,17 @@
 //!
 //! Memory does not grow with their number. What one document goes through is `ingest`'s business.
 
+mod guard;
+
+use self::guard::{Admitted, StepError};
+use super::health::PluginHealth;
 use super::{Runtime, RuntimeError};
 use crate::corpus::{Document, TenantId};
 use crate::embedder::{Lane, Priority};
 use crate::error::Failure;
 use crate::ingest::{Fate, IngestError, Ingested, Line, Method, Room};
 use crate::loader::{LoadOptions, Loaded, Plan, plan};
+use crate::plugin::Digest;
 use crate::policy::Policy;
 use crate::task::{Kind, Limits, Reason, Stop, Task};
 use std::collections::{HashMap, HashSet};
@@ -37,6 +42,8 @@ pub struct IngestRequest {
     pub sync: bool,
     /// Embed a text again although the tenant has its vector.
     pub no_reuse: bool,
+    /// Try documents in quarantine again.
+    pub retry_quarantined: bool,
 }
 
 /// How far an ingest is; read by whoever draws it.
@@ -94,6 +101,10 @@ pub struct IngestReport {
     pub failures: Vec<DocumentFailure>,
     /// What was skipped and why, the first ten thousand.
     pub skips: Vec<(String, String)>,
+    /// Documents among the failed that were in quarantine, and not tried.
+    pub quarantined: u64,
+    /// Chunkers of the tenant that are switched off or replaced at the end: label, digest in use, health.
+    pub ailing: Vec<(String, Digest, PluginHealth)>,
     /// Why `--sync` deleted nothing, where it did not.
     pub sync_withheld: Option<String>,
     /// Documents that were under way when it was interrupted: they are as they were before.
@@ -140,6 +151,8 @@ impl Runtime {
             interrupt: interrupt.clone(),
             window: Arc::new(Semaphore::new(PIPELINE)),
             methods: HashMap::new(),
+            changes: self.breakers.changes(),
+            retry_quarantined: request.retry_quarantined,
             running: JoinSet::new(),
             report: IngestReport::default(),
             seen_ids: request.sync.then(HashSet::new),
@@ -147,6 +160,7 @@ impl Runtime {
         };
         driver.drive(plan).await?;
         driver.sync(request).await?;
+        driver.report.ailing = self.ailing_chunkers(tenant)?;
         driver.report.elapsed = began.elapsed();
         Ok(driver.report)
     }
@@ -173,7 +187,12 @@ impl Runtime {
         documents: Vec<String>,
     ) -> Result<Vec<bool>, Failure> {
         let index = self.index(tenant)?;
-        let deleted = tokio::task::spawn_blocking(move || index.delete(&documents)).await;
+        let delete = move || {
+            // Taking words out of the full-text index writes first: a full index must not forbid it.
+            index.database().limit_bytes(None)?;
+            index.delete(&documents)
+        };
+        let deleted = tokio::task::spawn_blocking(delete).await;
         Ok(deleted.map_err(|e| Stop::host(crate::task::Phase::Commit, &e.to_string()))??)
     }
 
@@ -207,6 +226,9 @@ struct Driver {
     interrupt: CancellationToken,
     window: Arc<Semaphore>,
     methods: HashMap<String, Arc<Method>>,
+    /// Of the breakers, when the methods were looked up.
+    changes: u64,
+    retry_quarantined: bool,
     running: JoinSet<Done>,
     report: IngestReport,
     seen_ids: Option<HashSet<String>>,
@@ -216,7 +238,7 @@ struct Driver {
 
 struct Done {
     document: String,
-    outcome: Result<Ingested, IngestError>,
+    outcome: Result<Ingested, StepError>,
     guest_cpu: Duration,
 }
 
@@ -272,6 +294,7 @@ impl Driver {
                     line: self.line.clone(),
                     method,
                     task,
+                    retry_quarantined: self.retry_quarantined,
                 };
                 self.running.spawn(async move {
                     let _place = place;
@@ -312,8 +335,12 @@ impl Driver {
         }
     }
 
-    /// One lookup a media type: a change of plugin acts on the next ingest, not in the middle of one.
+    /// One lookup a media type, and again when a breaker has changed what is in use.
     async fn method(&mut self, media_type: &str) -> Result<Arc<Method>, Failure> {
+        let changes = self.runtime.breakers.changes();
+        if std::mem::replace(&mut self.changes, changes) != changes {
+            self.methods.clear();
+        }
         if let Some(method) = self.methods.get(media_type) {
             return Ok(method.clone());
         }
@@ -357,10 +384,13 @@ impl Driver {
                 }
                 self.progress.documents.fetch_add(1, Relaxed);
             }
-            Err(IngestError::Stop(stop)) if stop.reason == Reason::Shutdown => {
+            Err(StepError::Ingest(IngestError::Stop(stop))) if stop.reason == Reason::Shutdown => {
                 report.unfinished += 1;
             }
-            Err(error) => self.fail(document, error.into()),
+            Err(error) => {
+                report.quarantined += u64::from(error.is_quarantine());
+                self.fail(document, error.into());
+            }
         }
     }
 
@@ -417,21 +447,31 @@ struct Step {
     line: Line,
     method: Arc<Method>,
     task: Arc<Task>,
+    retry_quarantined: bool,
 }
 
 impl Step {
-    async fn run(self, document: Document) -> Result<Ingested, IngestError> {
+    async fn run(mut self, document: Document) -> Result<Ingested, StepError> {
         if let Some(unchanged) = self.line.unchanged(&document, &self.method).await? {
             return Ok(unchanged);
         }
         let listed = self.runtime.registry.list(self.task.clone());
         // The place is for the guest alone: while texts wait for the model the next guest may run.
         let place = self.runtime.gates.next(&listed, &self.policy).await?;
-        let chunks = self.line.chunk(&listed, &document, &self.method).await?;
-        drop(place);
-        self.line
-            .store(&listed, document, &self.method, chunks)
-            .await
+        let ticket = match self.admit(&document).await? {
+            Admitted::Run(ticket) => ticket,
+            Admitted::Unchanged(unchanged) => return Ok(unchanged),
+        };
+        let outcome = match self.line.chunk(&listed, &document, &self.method).await {
+            Ok(chunks) => {
+                drop(place);
+                let (line, method) = (&self.line, &self.method);
+                line.store(&listed, document, method, chunks).await
+            }
+            Err(error) => Err(error),
+        };
+        ticket.settle(guard::ended(&outcome)).await;
+        Ok(outcome?)
     }
 }
 
