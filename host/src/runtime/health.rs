@@ -4,6 +4,7 @@
 use super::breaker::state::Phase;
 use super::breaker::{QUARANTINE_STOPS, Refusal};
 use super::builtin::{self, BUILTINS};
+use super::plugins::builtin_used_for;
 use super::{Runtime, RuntimeError};
 use crate::corpus::TenantId;
 use crate::error::Failure;
@@ -86,13 +87,14 @@ impl Runtime {
             .filter(|plugin| plugin.kind == PluginKind::Chunker && !plugin.used_for.is_empty())
             .map(|plugin| (plugin.label, plugin.digest, plugin.health));
         let mut all: Vec<_> = own.collect();
-        for builtin in BUILTINS.iter().filter(|b| b.kind == PluginKind::Chunker) {
+        let uses = self.catalog.uses(tenant)?;
+        let used = |b: &&builtin::Builtin| !builtin_used_for(&uses, b.label).is_empty();
+        let mut chunkers = BUILTINS.iter().filter(|b| b.kind == PluginKind::Chunker);
+        // The built-in chunkers are one plugin under three labels, with one breaker.
+        if let Some(builtin) = chunkers.find(used) {
             let digest = Digest::of(builtin.bytes);
-            all.push((
-                builtin.label.to_owned(),
-                digest,
-                self.health(tenant, &digest, None)?,
-            ));
+            let health = self.health(tenant, &digest, None)?;
+            all.push((builtin.label.to_owned(), digest, health));
         }
         all.retain(|(_, _, health)| health.state != PluginState::Active);
         Ok(all)

@@ -226,7 +226,7 @@ fn used_for(uses: &[Use], label: &str) -> Vec<String> {
 }
 
 /// As [`used_for`], with the roles that a built-in plugin has because the tenant chose no other.
-fn builtin_used_for(uses: &[Use], label: &str) -> Vec<String> {
+pub(super) fn builtin_used_for(uses: &[Use], label: &str) -> Vec<String> {
     let mut roles = used_for(uses, label);
     let free = |role: &Role| uses.iter().all(|used| used.role != *role);
     let markdown = Role::ChunkerFor("text/markdown".to_owned());
