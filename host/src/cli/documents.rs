@@ -165,6 +165,27 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
             plural(said.unfinished, "document")
         ));
     }
+    health(out, tenant, said);
+    if let Some(why) = &said.sync_withheld {
+        out.line(format!("--sync deleted nothing: {why}."));
+    }
+    let rate = match said.tokens {
+        0 => String::new(),
+        _ => format!(
+            " ({:.1} documents/s, peak {:.0} MB)",
+            said.docs_per_s, said.peak_rss_mb
+        ),
+    };
+    out.line(format!(
+        "{tenant}: {summary}. {}, {} in {:.1} s{rate}.",
+        plural(said.chunks, "chunk"),
+        plural(said.tokens, "token"),
+        said.seconds,
+    ));
+}
+
+/// Documents that were set aside, and chunkers that are not run as installed.
+fn health(out: &Output, tenant: &TenantId, said: &IngestJson) {
     if said.quarantined > 0 {
         let documents = plural(said.quarantined, "document");
         out.line(format!(
@@ -182,22 +203,6 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
             "         Fix it and install it again, or {resume}."
         )));
     }
-    if let Some(why) = &said.sync_withheld {
-        out.line(format!("--sync deleted nothing: {why}."));
-    }
-    let rate = match said.tokens {
-        0 => String::new(),
-        _ => format!(
-            " ({:.1} documents/s, peak {:.0} MB)",
-            said.docs_per_s, said.peak_rss_mb
-        ),
-    };
-    out.line(format!(
-        "{tenant}: {summary}. {}, {} in {:.1} s{rate}.",
-        plural(said.chunks, "chunk"),
-        plural(said.tokens, "token"),
-        said.seconds,
-    ));
 }
 
 fn rest(out: &Output, all: u64, listed: usize, what: &str) {

@@ -5,6 +5,7 @@ use super::args::PluginCommand;
 use super::output::{Output, bytes, plural, table, thousands};
 use crate::api::{CheckJson, HealthJson, PluginJson};
 use crate::config::Config;
+use crate::corpus::TenantId;
 use crate::embedder::Embedder;
 use crate::error::{Exit, Failure};
 use crate::plugin::OptionSpec;
@@ -52,16 +53,7 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
                 ));
             });
         }
-        PluginCommand::Resume { tenant, label } => {
-            let digest = session.open()?.resume_plugin(&tenant, &label)?;
-            let said = json!({ "label": label, "digest": digest, "state": "active" });
-            out.answer(&said, |out| {
-                let digest = digest.short();
-                out.line(format!(
-                    "{label} runs again as {digest}; its breaker is closed."
-                ));
-            });
-        }
+        PluginCommand::Resume { tenant, label } => resume(session, &tenant, &label)?,
         PluginCommand::Remove { tenant, label } => {
             session.open()?.remove_plugin(&tenant, &label)?;
             out.answer(&json!({ "label": label, "removed": true }), |out| {
@@ -85,6 +77,18 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
         }
     }
     Ok(Exit::Done)
+}
+
+fn resume(session: &Session, tenant: &TenantId, label: &str) -> Result<(), Failure> {
+    let digest = session.open()?.resume_plugin(tenant, label)?;
+    let said = json!({ "label": label, "digest": digest, "state": "active" });
+    session.out.answer(&said, |out| {
+        let digest = digest.short();
+        out.line(format!(
+            "{label} runs again as {digest}; its breaker is closed."
+        ));
+    });
+    Ok(())
 }
 
 /// Without a data folder: compiled artefacts go into a temporary one.
