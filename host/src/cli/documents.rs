@@ -3,6 +3,7 @@
 use super::Session;
 use super::args::IngestArguments;
 use super::output::{Output, plural, printable, thousands};
+use super::plugins::state;
 use crate::api::{EndedEarlyJson, IngestJson};
 use crate::corpus::TenantId;
 use crate::error::{Exit, Failure};
@@ -25,6 +26,7 @@ pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Res
         source: arguments.source,
         sync: arguments.sync,
         no_reuse: arguments.no_reuse,
+        retry_quarantined: arguments.retry_quarantined,
     };
     let interrupt = interrupted_by_user();
     let (runtime, listening) = session.open_listening().await?;
@@ -180,6 +182,7 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
     if let Some(ended) = &said.ended_early {
         show_end(out, tenant, said, ended);
     }
+    health(out, tenant, said);
     if let Some(why) = &said.sync_withheld {
         out.line(format!("--sync deleted nothing: {why}."));
     }
@@ -220,6 +223,27 @@ fn show_end(out: &Output, tenant: &TenantId, said: &IngestJson, ended: &EndedEar
         out.line(format!(
             "  Resume the tenant with `stockade tenant resume {tenant}`, then ingest again: what is there is not repeated."
         ));
+    }
+}
+
+/// Documents that were set aside, and chunkers that are not run as installed.
+fn health(out: &Output, tenant: &TenantId, said: &IngestJson) {
+    if said.quarantined > 0 {
+        let documents = plural(said.quarantined, "document");
+        out.line(format!(
+            "{documents} in quarantine; --retry-quarantined tries again."
+        ));
+    }
+    for plugin in &said.breaker {
+        let (label, digest) = (&plugin.label, &plugin.digest[..12]);
+        out.line(format!(
+            "plugin   {label} ({digest}): {}.",
+            state(&plugin.health)
+        ));
+        let resume = format!("`stockade plugin resume {tenant} {label}`");
+        out.line(out.dim(&format!(
+            "         Fix it and install it again, or {resume}."
+        )));
     }
 }
 

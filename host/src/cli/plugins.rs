@@ -3,8 +3,9 @@
 use super::Session;
 use super::args::PluginCommand;
 use super::output::{Output, bytes, plural, table, thousands};
-use crate::api::{CheckJson, PluginJson};
+use crate::api::{CheckJson, HealthJson, PluginJson};
 use crate::config::Config;
+use crate::corpus::TenantId;
 use crate::embedder::Embedder;
 use crate::error::{Exit, Failure};
 use crate::plugin::OptionSpec;
@@ -52,6 +53,7 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
                 ));
             });
         }
+        PluginCommand::Resume { tenant, label } => resume(session, &tenant, &label)?,
         PluginCommand::Remove { tenant, label } => {
             session.open()?.remove_plugin(&tenant, &label)?;
             out.answer(&json!({ "label": label, "removed": true }), |out| {
@@ -75,6 +77,18 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
         }
     }
     Ok(Exit::Done)
+}
+
+fn resume(session: &Session, tenant: &TenantId, label: &str) -> Result<(), Failure> {
+    let digest = session.open()?.resume_plugin(tenant, label)?;
+    let said = json!({ "label": label, "digest": digest, "state": "active" });
+    session.out.answer(&said, |out| {
+        let digest = digest.short();
+        out.line(format!(
+            "{label} runs again as {digest}; its breaker is closed."
+        ));
+    });
+    Ok(())
 }
 
 /// Without a data folder: compiled artefacts go into a temporary one.
@@ -152,8 +166,27 @@ fn list(out: &Output, plugins: &[PluginJson]) {
                 plugin.versions.to_string()
             },
             plugin.used_for.join(", "),
+            state(&plugin.health),
         ]
     };
-    let header = ["LABEL", "KIND", "DIGEST", "VERSIONS", "USED AS"];
+    let header = ["LABEL", "KIND", "DIGEST", "VERSIONS", "USED AS", "STATE"];
     out.line(table(&header, &[], plugins.iter().map(row).collect()));
+}
+
+/// A plugin's health in a few words.
+pub(super) fn state(health: &HealthJson) -> String {
+    let mut words = match (health.state, health.retry_in_s) {
+        ("open", Some(seconds)) => {
+            let stops = plural(health.breaker_stops, "stop");
+            format!("breaker open after {stops}, tries again in {seconds} s")
+        }
+        ("half-open", _) => "breaker half-open: the next task decides".to_owned(),
+        ("active", _) => return "active".to_owned(),
+        _ => String::new(),
+    };
+    if let Some(from) = &health.rolled_back_from {
+        let comma = if words.is_empty() { "" } else { "; " };
+        words = format!("{words}{comma}rolled back from {}", &from[..12]);
+    }
+    words
 }
