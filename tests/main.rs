@@ -16,6 +16,7 @@ mod agent_limits;
 mod bench;
 mod docs;
 mod ingest;
+mod kills;
 mod limits;
 mod plugins;
 mod tenancy;

@@ -4,12 +4,17 @@
 //! Types and conversions; no behaviour.
 
 mod bench;
+mod bench_sandbox;
 mod query;
 mod tenants;
 
 pub use bench::{
     BenchIngestJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchVectorsJson,
     BenchWorkloadJson, SpreadJson,
+};
+pub use bench_sandbox::{
+    BenchDeterminismJson, BenchKillsJson, BenchSandboxJson, BenchSoakJson, BenchSoakMeterJson,
+    BenchStartJson,
 };
 
 pub use query::{

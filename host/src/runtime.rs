@@ -16,7 +16,8 @@ mod resolve;
 mod tenants;
 mod trial;
 
-pub use admission::{Registry, TaskInfo};
+pub use admission::{Gates, Place, Registry, TaskInfo};
+pub use builtin::builtin_plugin;
 pub use doctor::Finding;
 pub use error::RuntimeError;
 pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
@@ -37,7 +38,6 @@ use crate::index::{Index, IndexOptions, MatrixCache};
 use crate::plugin::Loader;
 use crate::policy::{Policy, PolicySource};
 use crate::sandbox::Sandbox;
-use admission::Gates;
 use resolve::Linked;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
