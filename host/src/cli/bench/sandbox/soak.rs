@@ -125,7 +125,7 @@ impl Tally {
                 *self
                     .stops
                     .entry(stop.reason.as_str().to_owned())
-                    .or_default() += 1
+                    .or_default() += 1;
             }
         }
     }
