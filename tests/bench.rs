@@ -1,6 +1,6 @@
 //! The benchmark: it measures what it says, leaves nothing behind, and says what it lacks.
 
-use crate::support::{Bench, arg};
+use crate::support::{Bench, arg, interrupt, wait_until};
 
 const COLUMNS: &str = "scenario,num_docs,chunk_size,num_workers,duration_s,docs_per_s,cpu_mean,cpu_max,\
                        mem_peak_mb,round,chunks,tokens_per_s,startup_s,guest_share";
@@ -101,4 +101,125 @@ fn what_is_missing_is_said_before_anything_runs() {
     bench
         .run(&["bench", "ingest", "--csv", "/no/such/folder/rows.csv"])
         .fails(2, &["/no/such"]);
+}
+
+#[test]
+fn a_small_sandbox_run_measures_everything_and_leaves_nothing() {
+    let bench = Bench::new();
+    let temporary = bench.path("temporary");
+    std::fs::create_dir_all(&temporary).unwrap();
+    let csv = bench.path("csv");
+    let arguments = [
+        "--json",
+        "bench",
+        "sandbox",
+        "--kills",
+        "2",
+        "--soak",
+        "28",
+        "--csv",
+        arg(&csv),
+    ];
+    let output = bench
+        .command(&arguments)
+        .env("TMPDIR", &temporary)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    everything_was_measured(&serde_json::from_slice(&output.stdout).unwrap());
+    let lines = |name: &str| {
+        std::fs::read_to_string(csv.join(name))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!(lines("kills.csv"), 1 + 2 * 24);
+    assert_eq!(lines("soak.csv"), 1 + 29);
+    assert!(lines("starts.csv") > 1_000);
+    assert_eq!(
+        std::fs::read_dir(&temporary).unwrap().count(),
+        0,
+        "temporary files are left"
+    );
+    assert!(
+        !bench.data().exists(),
+        "the user's data folder is not touched"
+    );
+}
+
+/// What two kills of each kind and 28 hostile tasks say.
+fn everything_was_measured(said: &serde_json::Value) {
+    let list = |name: &str| said[name].as_array().unwrap().clone();
+    assert_eq!(
+        (list("kills").len(), list("limits").len()),
+        (18, 6),
+        "{said}"
+    );
+    for one in list("kills").iter().chain(&list("limits")) {
+        assert_eq!(
+            (&one["count"], &one["failed"]),
+            (&2.into(), &0.into()),
+            "{one}"
+        );
+        assert!(one["max_ms"].as_f64() > Some(0.0), "{one}");
+    }
+    assert!(
+        list("starts")
+            .iter()
+            .all(|one| one["p50_us"].as_f64() > Some(0.0))
+    );
+    for same in list("determinism") {
+        assert_eq!(
+            (&same["runs"], &same["differences"]),
+            (&100.into(), &0.into())
+        );
+    }
+    let soak = &said["soak"];
+    assert_eq!(
+        (&soak["tasks"], &soak["not_stopped"]),
+        (&28.into(), &0.into())
+    );
+    assert_eq!(said["ok"], true, "{said}");
+}
+
+#[test]
+fn parts_of_the_sandbox_run_can_be_chosen() {
+    let bench = Bench::new();
+    let said = bench.json(&["bench", "sandbox", "--only", "soak", "--soak", "14"]);
+    assert!(said["kills"].as_array().unwrap().is_empty(), "{said}");
+    assert_eq!(said["soak"]["tasks"], 14, "{said}");
+    bench
+        .run(&["bench", "sandbox", "--only", "everything"])
+        .fails(2, &["--only"]);
+}
+
+#[test]
+fn an_interrupted_sandbox_run_says_what_it_has_and_cleans_up() {
+    let bench = Bench::new();
+    let temporary = bench.path("temporary");
+    std::fs::create_dir_all(&temporary).unwrap();
+    let child = bench
+        .command(&[
+            "--json", "bench", "sandbox", "--only", "soak", "--soak", "1000000",
+        ])
+        .env("TMPDIR", &temporary)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until(|| has_compiled(&temporary));
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["interrupted"], true, "{said}");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+/// Whether a run whose folders are in `temporary` has got as far as compiling a guest.
+fn has_compiled(temporary: &std::path::Path) -> bool {
+    let folders = std::fs::read_dir(temporary).unwrap().flatten();
+    let mut files =
+        folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten());
+    files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|e| e == "cwasm")))
 }

@@ -18,6 +18,7 @@ mod breaker;
 mod control;
 mod docs;
 mod ingest;
+mod kills;
 mod limits;
 mod plugins;
 mod tenancy;

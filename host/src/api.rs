@@ -4,6 +4,7 @@
 //! Types and conversions; no behaviour.
 
 mod bench;
+mod bench_sandbox;
 mod query;
 mod tasks;
 mod tenants;
@@ -11,6 +12,10 @@ mod tenants;
 pub use bench::{
     BenchIngestJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchVectorsJson,
     BenchWorkloadJson, SpreadJson,
+};
+pub use bench_sandbox::{
+    BenchDeterminismJson, BenchKillsJson, BenchSandboxJson, BenchSoakJson, BenchSoakMeterJson,
+    BenchStartJson,
 };
 
 pub use query::{

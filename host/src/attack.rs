@@ -4,7 +4,15 @@
 //! What is proven with them is the business of whoever proves: `stockade prove`, `stockade bench`, tests.
 
 mod guest;
+mod hostile;
+mod kill;
+mod load;
+mod sleeper;
 mod stage;
 
 pub use guest::{Guest, GuestError, NO_PASSAGES, WHOLE_TEXT};
+pub use hostile::{Hostile, hostile_guests};
+pub use kill::{FILLED_MIB, Freed, KillError, KillKind, Kills, Overrun, Try};
+pub use load::{Busy, Load};
+pub use sleeper::sleeper;
 pub use stage::{SmallIndex, Stage, document};

@@ -19,6 +19,8 @@ mod resolve;
 mod tenants;
 mod trial;
 
+pub use admission::{Gates, Place};
+pub use builtin::builtin_plugin;
 pub use doctor::Finding;
 pub use error::RuntimeError;
 pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
@@ -41,7 +43,6 @@ use crate::index::{Index, IndexOptions, MatrixCache};
 use crate::plugin::Loader;
 use crate::policy::{Policy, PolicySource};
 use crate::sandbox::Sandbox;
-use admission::Gates;
 use breaker::Breakers;
 use resolve::Linked;
 use std::collections::HashMap;

@@ -17,6 +17,7 @@ use crate::task::{Phase, Stop, Task};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::{CallHook, Store, UpdateDeadline};
 
@@ -113,18 +114,29 @@ where
             biased;
             stop = task.ended() => Err(stop),
             result = &mut guest => result.map_err(|error| verdict::of(&task, &error)),
-            () = tokio::time::sleep(task.wall_left()) => Err(verdict::wall(&task)),
+            () = wall_over(&task) => Err(verdict::wall(&task)),
         }
     };
-    let left = store.get_fuel().unwrap_or(0);
-    task.meters.set_fuel(task.limits.fuel.saturating_sub(left));
-    drop(store);
     if let Err(stop) = &outcome {
         task.end(stop.clone());
     }
+    let left = store.get_fuel().unwrap_or(0);
+    task.meters.set_fuel(task.limits.fuel.saturating_sub(left));
+    store.data_mut().abandon();
+    drop(store);
     // A guest may finish in the same instant in which somebody kills it: the kill counts.
     task.check()?;
     outcome
+}
+
+/// Returns when the wall limit is passed, which may come later than it looked at first.
+async fn wall_over(task: &Task) {
+    loop {
+        match task.wall_left() {
+            Duration::ZERO => return,
+            left => tokio::time::sleep(left).await,
+        }
+    }
 }
 
 /// A store in which every limit is armed before any guest code, start functions included, can run.

@@ -81,6 +81,7 @@ pub struct Task {
     phase: AtomicU8,
     cancel: CancellationToken,
     verdict: OnceLock<Stop>,
+    ended_at: OnceLock<Instant>,
 }
 
 impl Task {
@@ -99,6 +100,7 @@ impl Task {
             phase: AtomicU8::new(Phase::Queued as u8),
             cancel: CancellationToken::new(),
             verdict: OnceLock::new(),
+            ended_at: OnceLock::new(),
         })
     }
 
@@ -109,8 +111,15 @@ impl Task {
 
     /// Ends the task: the first stop is the one that counts. Whoever waits for it is woken.
     pub fn end(&self, stop: Stop) {
-        let _ = self.verdict.set(stop);
+        if self.verdict.set(stop).is_ok() {
+            let _ = self.ended_at.set(Instant::now());
+        }
         self.cancel.cancel();
+    }
+
+    /// When it was ended, where it was: what comes after is the host's clearing up.
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.ended_at.get().copied()
     }
 
     /// Ends the task for a reason that needs no numbers.
@@ -160,6 +169,16 @@ impl Task {
         let deadline = self.started.elapsed() + self.limits.wall;
         self.wall_deadline_ns
             .store(nanos(deadline), Ordering::Relaxed);
+    }
+
+    /// Stops the wall clock for this long afterwards: the guest could run, and others had the core.
+    pub fn excuse(&self, waited: Duration) {
+        let more = |deadline: u64| match deadline {
+            u64::MAX => None,
+            deadline => Some(deadline.saturating_add(nanos(waited))),
+        };
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.wall_deadline_ns.fetch_update(set, fetch, more);
     }
 
     /// What is left of the wall limit; all of it before the guest began.

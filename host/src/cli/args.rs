@@ -253,6 +253,8 @@ pub(super) struct EvalArguments {
 pub(super) enum BenchCommand {
     /// Documents a second and peak memory of ingest
     Ingest(BenchIngestArguments),
+    /// Time from a kill to a free place, start-up, sameness, and what many hostile tasks leave behind
+    Sandbox(super::bench::SandboxArguments),
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,17 @@
-//! `stockade bench …`: measures speed. Each measurement is a module; what they share is beside them.
+//! `stockade bench …`: measures. Each measurement is a module; what they share is beside them.
 
 mod child;
 mod error;
 mod ingest;
 mod report;
+mod sandbox;
 mod scenario;
 mod stage;
 mod statistics;
 mod tree;
 mod workload;
+
+pub(super) use sandbox::SandboxArguments;
 
 use super::Session;
 use super::args::BenchCommand;
@@ -17,5 +20,6 @@ use crate::error::{Exit, Failure};
 pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit, Failure> {
     match command {
         BenchCommand::Ingest(arguments) => ingest::run(session, arguments).await,
+        BenchCommand::Sandbox(arguments) => sandbox::run(session, arguments).await,
     }
 }

@@ -14,6 +14,21 @@ const WIT: &str = concat!(
     include_str!("../../../wit/agent.wit"),
 );
 
+/// What of the system interface a module may import without types of its own: timers. Whether a plugin may
+/// have them is the policy's business.
+const TIMERS: &str = "
+    package wasi:io@0.2.0 {
+        interface poll {
+            resource pollable { block: func(); }
+        }
+    }
+    package wasi:clocks@0.2.0 {
+        interface monotonic-clock {
+            use wasi:io/poll@0.2.0.{pollable};
+            subscribe-duration: func(nanoseconds: u64) -> pollable;
+        }
+    }";
+
 /// The component of a core module that has the world's imports and exports by their canonical names. A
 /// module built with `wit-bindgen` carries its own types, which are then used.
 pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginError> {
@@ -39,12 +54,20 @@ pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginEr
         .map_err(|error| wrong(&error))
 }
 
+/// The kind's world, with timers beside it: imports that a module does not use are left out of its component.
 fn world(kind: PluginKind) -> Result<(Resolve, wit_parser::WorldId), String> {
     let mut resolve = Resolve::default();
+    let timed = format!(
+        "world timed {{
+            include {kind};
+            import wasi:io/poll@0.2.0;
+            import wasi:clocks/monotonic-clock@0.2.0;
+        }}"
+    );
     let package = resolve
-        .push_source("stockade.wit", WIT)
+        .push_source("stockade.wit", &[WIT, TIMERS, &timed].concat())
         .map_err(|error| format!("{error:#}"))?;
-    let world = resolve.select_world(&[package], Some(kind.as_str()));
+    let world = resolve.select_world(&[package], Some("timed"));
     world
         .map(|world| (resolve, world))
         .map_err(|error| format!("{error:#}"))

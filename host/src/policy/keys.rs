@@ -306,7 +306,7 @@ limits! {
         fuel_max: u64, "fuel", 1 to 1_000_000_000_000;
         /// CPU time of the guest alone, without host functions and native work.
         cpu_ms_max: u64, "ms", 1 to 600_000;
-        /// Time from the first instruction to the end of the call, host calls included.
+        /// Time of the call and its host calls, from the first instruction; waiting for a free thread does not count.
         wall_ms_max: u64, "ms", 1 to 3_600_000;
         /// All linear memories and tables of the call together.
         memory_mib_max: u64, "MiB", 1 to 4_096;

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The places of all tenants.
 #[derive(Debug)]
-pub(super) struct Gates {
+pub struct Gates {
     host: Arc<Semaphore>,
     tenants: Mutex<HashMap<TenantId, Arc<Gate>>>,
 }
@@ -38,7 +38,7 @@ struct Size {
 
 /// A place to run in: given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     gate: Arc<Gate>,
     tenant: Option<OwnedSemaphorePermit>,
     host: Option<OwnedSemaphorePermit>,
@@ -104,7 +104,8 @@ impl Gate {
 }
 
 impl Gates {
-    pub(super) fn new(host: usize) -> Self {
+    /// Gates for at most `host` running tasks over all tenants.
+    pub fn new(host: usize) -> Self {
         Self {
             host: Arc::new(Semaphore::new(host)),
             tenants: Mutex::default(),
@@ -136,7 +137,7 @@ impl Gates {
     }
 
     /// A place for a request: refused when too many wait, or when it waits too long.
-    pub(super) async fn admit(&self, task: &Task, policy: &Policy) -> Result<Place, Stop> {
+    pub async fn admit(&self, task: &Task, policy: &Policy) -> Result<Place, Stop> {
         let gate = self.gate(&task.tenant, policy);
         let limits = &policy.tenant;
         if gate.places.available_permits() == 0

@@ -1,6 +1,7 @@
 //! Guest CPU: the thread's clock around each poll of the guest's future, less what host functions took.
 //!
-//! It measures and decides nothing.
+//! Between two polls a guest waits: in a host call, which is its wall time, or for a thread that others have,
+//! which is not. It measures and decides nothing.
 
 use crate::task::Task;
 use std::future::Future;
@@ -16,6 +17,8 @@ pub(super) struct GuestClock {
     task: Arc<Task>,
     slice_began_ns: AtomicU64,
     host_in_slice_ns: AtomicU64,
+    /// The task's age when the last slice ended with the guest able to go on; 0 where it was not.
+    ready_since_ns: AtomicU64,
 }
 
 impl GuestClock {
@@ -26,6 +29,7 @@ impl GuestClock {
             task,
             slice_began_ns,
             host_in_slice_ns,
+            ready_since_ns: AtomicU64::new(0),
         })
     }
 
@@ -46,12 +50,22 @@ impl GuestClock {
     }
 
     fn begin(&self) {
+        let ready_since = Duration::from_nanos(self.ready_since_ns.swap(0, Relaxed));
+        if !ready_since.is_zero() {
+            self.task
+                .excuse(self.task.age().saturating_sub(ready_since));
+        }
         self.host_in_slice_ns.store(0, Relaxed);
         self.slice_began_ns.store(thread_cpu_ns(), Relaxed);
     }
 
-    fn end(&self) {
+    fn end(&self, goes_on: bool) {
         self.task.meters.add_guest_cpu(self.slice());
+        // Outside of host calls nothing but a yield suspends a guest.
+        if goes_on && !self.task.phase().in_host() {
+            let now = crate::task::nanos(self.task.age());
+            self.ready_since_ns.store(now, Relaxed);
+        }
     }
 }
 
@@ -79,7 +93,7 @@ impl<F: Future + Unpin> Future for Metered<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         self.clock.begin();
         let polled = Pin::new(&mut self.guest).poll(cx);
-        self.clock.end();
+        self.clock.end(polled.is_pending());
         polled
     }
 }

@@ -160,13 +160,19 @@ impl<T> Context<T> {
         self.depth += 1;
     }
 
+    /// A host call that is under way is over, for whoever was stopped in it too: its wait counts.
+    pub(super) fn abandon(&mut self) {
+        if let Some(call) = self.host_call.take() {
+            self.task.meters.add_host_wait(call.began.elapsed());
+        }
+    }
+
     pub(super) fn leave_host(&mut self, fuel: u64) -> Result<(), Halted> {
         self.fuel_at_entry = Some(fuel);
         let over = self.host_call.filter(|call| call.depth == self.depth);
         self.depth = self.depth.saturating_sub(1);
-        if let Some(call) = over {
-            self.host_call = None;
-            self.task.meters.add_host_wait(call.began.elapsed());
+        if over.is_some() {
+            self.abandon();
             self.task.enter(self.running);
             self.task.check().map_err(|_| Halted)?;
         }
