@@ -18,5 +18,6 @@ mod docs;
 mod ingest;
 mod limits;
 mod plugins;
+mod prove;
 mod tenancy;
 mod tidy;

@@ -4,6 +4,7 @@
 //! Types and conversions; no behaviour.
 
 mod bench;
+mod prove;
 mod query;
 mod tenants;
 
@@ -12,6 +13,7 @@ pub use bench::{
     BenchWorkloadJson, SpreadJson,
 };
 
+pub use prove::{ProveJson, ProveRowJson, VictimJson};
 pub use query::{
     EvalAgentJson, EvalFailureJson, EvalJson, HopJson, LatencyJson, PassageJson, QueryJson,
     ReceiptJson,

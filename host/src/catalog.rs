@@ -9,6 +9,7 @@ use crate::corpus::TenantId;
 use crate::db::{Database, DbError, Interrupt, OptionalExtension, Row, Transaction, params};
 use crate::error::{Blame, Exit, Explain};
 use crate::plugin::{Digest, OptionSpec, Options, PluginKind};
+use crate::task::{Phase, Reason, Stop, count};
 use serde::Serialize;
 use std::path::Path;
 
@@ -430,6 +431,15 @@ impl Explain for CatalogError {
             Self::Db(error) => error.blame(),
             _ => Blame::Caller,
         }
+    }
+
+    fn stop(&self) -> Option<serde_json::Value> {
+        let Self::Plugins { limit } = self else {
+            return None;
+        };
+        let (limit, used) = (count(*limit), count(*limit) + 1.0);
+        let detail = "the tenant has as many plugins as the policy allows";
+        Stop::new(Reason::Plugins, Phase::Load, limit, used, detail).stop()
     }
 
     fn exit(&self) -> Exit {

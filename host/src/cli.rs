@@ -11,6 +11,7 @@ mod health;
 mod output;
 mod plugins;
 mod policies;
+mod prove;
 mod query;
 mod tenants;
 
@@ -135,6 +136,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Query(arguments) => query::run(session, arguments).await,
         Command::Embed { file } => embed::run(session, file).await,
         Command::Eval(arguments) => evaluate::run(session, arguments).await,
+        Command::Prove(arguments) => prove::run(session, arguments).await,
         Command::Bench(command) => bench::run(session, command).await,
         Command::Doctor => health::doctor(session).await,
         Command::Model(command) => health::model(session, &command),

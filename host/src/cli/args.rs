@@ -62,6 +62,8 @@ pub(super) enum Command {
     },
     /// Measure retrieval on questions with known answers
     Eval(EvalArguments),
+    /// Every limit of a policy against the guest that breaks it, beside a well-behaved tenant
+    Prove(super::prove::ProveArguments),
     /// Measure speed
     #[command(subcommand)]
     Bench(BenchCommand),

@@ -112,6 +112,28 @@ struct Gate {
     queued: AtomicU64,
 }
 
+/// One task in a tenant's queue: it leaves when this is dropped, whoever lost patience.
+#[derive(Debug)]
+struct Waiting(Arc<Gate>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Gate {
+    /// One more in the queue, unless as many wait as may: asked and counted in one step.
+    fn wait(self: &Arc<Self>, queued_max: u64) -> Result<Waiting, Stop> {
+        let one_more = |queued| (queued < queued_max).then_some(queued + 1);
+        let counted = (self.queued).fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        counted.map(|_| Waiting(self.clone())).map_err(|_| {
+            let detail = "as many tasks of the tenant wait as the policy allows";
+            numbers(Reason::TasksQueued, queued_max, queued_max + 1, detail)
+        })
+    }
+}
+
 /// A place to run in: given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -151,7 +173,7 @@ impl Gates {
         tokio::select! {
             biased;
             stop = task.ended() => Err(stop),
-            place = self.place(&gate) => place,
+            place = self.place(&gate, None) => place,
         }
     }
 
@@ -159,30 +181,30 @@ impl Gates {
     pub(super) async fn admit(&self, task: &Task, policy: &Policy) -> Result<Place, Stop> {
         let gate = self.gate(&task.tenant, policy);
         let limits = &policy.tenant;
-        if gate.places.available_permits() == 0
-            && gate.queued.load(Ordering::Relaxed) >= limits.tasks_queued_max
-        {
-            let (limit, used) = (limits.tasks_queued_max, limits.tasks_queued_max + 1);
-            let detail = "as many tasks of the tenant wait as the policy allows";
-            return Err(numbers(Reason::TasksQueued, limit, used, detail));
-        }
-        gate.queued.fetch_add(1, Ordering::Relaxed);
+        // A free place is taken at once: only what finds none counts as waiting.
+        let free = gate.places.clone().try_acquire_owned().ok();
+        let _waiting = match free {
+            Some(_) => None,
+            None => Some(gate.wait(limits.tasks_queued_max)?),
+        };
         let waited = tokio::select! {
             biased;
             stop = task.ended() => Err(stop),
-            place = self.place(&gate) => place,
+            place = self.place(&gate, free) => place,
             () = tokio::time::sleep(Duration::from_millis(limits.queue_ms_max)) => {
                 let detail = "no place became free in time";
                 Err(numbers(Reason::Queue, limits.queue_ms_max, limits.queue_ms_max, detail))
             }
         };
-        gate.queued.fetch_sub(1, Ordering::Relaxed);
         waited.inspect_err(|stop| task.end(stop.clone()))
     }
 
-    async fn place(&self, gate: &Gate) -> Result<Place, Stop> {
+    async fn place(&self, gate: &Gate, free: Option<OwnedSemaphorePermit>) -> Result<Place, Stop> {
         let closed = |_| Stop::new(Reason::Shutdown, Phase::Queued, 0.0, 0.0, "shutting down");
-        let tenant = gate.places.clone().acquire_owned().await.map_err(closed)?;
+        let tenant = match free {
+            Some(place) => place,
+            None => gate.places.clone().acquire_owned().await.map_err(closed)?,
+        };
         let host = self.host.clone().acquire_owned().await.map_err(closed)?;
         Ok(Place {
             _tenant: tenant,
