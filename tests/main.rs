@@ -14,6 +14,7 @@ mod support;
 
 mod agent_limits;
 mod bench;
+mod breaker;
 mod docs;
 mod ingest;
 mod limits;

@@ -302,7 +302,8 @@ fn beyond(key: &stockade::policy::Key) -> String {
     ];
     match (key.section, key.name) {
         ("", _) => "refused at install".to_owned(),
-        ("breaker", _) => "not enforced yet".to_owned(),
+        ("breaker", "stops_max" | "stops_ratio_max") => "the breaker opens".to_owned(),
+        ("breaker", _) => "–".to_owned(),
         ("tenant", "share") => "–".to_owned(),
         ("tenant", "plugins_max") => "refused at install".to_owned(),
         ("agent", name) if denied.contains(&name) => "denied".to_owned(),

@@ -18,7 +18,7 @@ pub use query::{
     EvalAgentJson, EvalFailureJson, EvalJson, HopJson, LatencyJson, PassageJson, QueryJson,
     ReceiptJson,
 };
-pub use tenants::{CheckJson, PluginJson, TenantJson, TrialJson};
+pub use tenants::{AilingJson, CheckJson, HealthJson, PluginJson, TenantJson, TrialJson};
 
 use crate::error::Failure;
 use crate::policy::Entry;
@@ -84,6 +84,10 @@ pub struct IngestJson {
     pub failures: Vec<FailureJson>,
     /// What was skipped, the first ten thousand.
     pub skipped: Vec<SkipJson>,
+    /// Documents among the failed that were in quarantine, and not tried.
+    pub quarantined: u64,
+    /// Chunkers of the tenant that were switched off, or replaced by an earlier version, at the end.
+    pub breaker: Vec<AilingJson>,
     /// Why `--sync` deleted nothing; null where it did, or was not asked to.
     pub sync_withheld: Option<String>,
     /// Documents that were under way when it was interrupted: they are as they were before.
@@ -159,6 +163,16 @@ impl IngestJson {
                 .map(|(path, reason)| SkipJson {
                     path: path.clone(),
                     reason: reason.clone(),
+                })
+                .collect(),
+            quarantined: report.quarantined,
+            breaker: report
+                .ailing
+                .iter()
+                .map(|(label, digest, health)| AilingJson {
+                    label: label.clone(),
+                    digest: digest.to_string(),
+                    health: health.into(),
                 })
                 .collect(),
             sync_withheld: report.sync_withheld.clone(),

@@ -3,13 +3,19 @@
 //!
 //! It stores what others decided. It runs no guest and opens no index.
 
+mod error;
+mod health;
 mod schema;
 
+#[cfg(test)]
+mod tests;
+
+pub use error::CatalogError;
+pub use health::{BreakerRecord, PutBack, StoppedDocument};
+
 use crate::corpus::TenantId;
-use crate::db::{Database, DbError, Interrupt, OptionalExtension, Row, Transaction, params};
-use crate::error::{Blame, Exit, Explain};
+use crate::db::{Database, Interrupt, OptionalExtension, Row, Transaction, params};
 use crate::plugin::{Digest, OptionSpec, Options, PluginKind};
-use crate::task::{Phase, Reason, Stop, count};
 use serde::Serialize;
 use std::path::Path;
 
@@ -43,6 +49,8 @@ pub struct Installed {
     pub options: Vec<OptionSpec>,
     /// How many versions the label has had.
     pub versions: u32,
+    /// The newer version that the breaker took out of use.
+    pub put_back_from: Option<Digest>,
 }
 
 /// What a plugin is used for.
@@ -188,7 +196,9 @@ impl Catalog {
                 return Err(CatalogError::Plugins { limit: labels_max });
             }
             tx.execute(
-                "INSERT INTO plugins (tenant, label, digest, kind, options) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO plugins (tenant, label, digest, kind, options, worked)
+                 SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(worked), 0) FROM plugins
+                 WHERE tenant = ?1 AND digest = ?3",
                 params![
                     tenant.as_str(),
                     label,
@@ -231,6 +241,11 @@ impl Catalog {
                     label: label.to_owned(),
                 });
             }
+            tx.execute(
+                "DELETE FROM breakers WHERE tenant = ?1 AND digest IN
+                 (SELECT digest FROM plugins WHERE tenant = ?1 AND label = ?2)",
+                params![tenant.as_str(), label],
+            )?;
             let removed = tx.execute(
                 "DELETE FROM plugins WHERE tenant = ?1 AND label = ?2",
                 params![tenant.as_str(), label],
@@ -257,8 +272,13 @@ impl Catalog {
     pub fn plugins(&self, tenant: &TenantId) -> Result<Vec<Installed>, CatalogError> {
         let reader = self.db.read(&Interrupt::never())?;
         let mut statement = reader.prepare_cached(
-            "SELECT label, digest, kind, options, max(id), count(*) FROM plugins
-             WHERE tenant = ?1 AND retired = 0 GROUP BY label ORDER BY label",
+            "SELECT label, digest, kind, options, id, versions,
+                 (SELECT newer.digest FROM plugins newer WHERE newer.tenant = ?1
+                  AND newer.label = used.label AND newer.id > used.id
+                  AND newer.put_back_ms IS NOT NULL ORDER BY newer.id DESC LIMIT 1)
+             FROM (SELECT label, digest, kind, options, max(id) AS id, count(*) AS versions
+                   FROM plugins WHERE tenant = ?1 AND retired = 0 GROUP BY label) used
+             ORDER BY label",
         )?;
         let rows = statement.query_map([tenant.as_str()], |row| Ok(installed(row)))?;
         rows.map(|row| row?).collect()
@@ -345,6 +365,10 @@ fn installed(row: &Row<'_>) -> Result<Installed, CatalogError> {
         },
         options: from_json(&row.get::<_, String>(3)?)?,
         versions: row.get(5)?,
+        put_back_from: match row.get::<_, Option<String>>(6)? {
+            Some(digest) => Some(Digest::try_from(digest).map_err(damaged)?),
+            None => None,
+        },
     })
 }
 
@@ -358,110 +382,4 @@ fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, CatalogErr
     serde_json::from_str(json).map_err(|error| CatalogError::Damaged {
         what: error.to_string(),
     })
-}
-
-/// What the catalog could not do.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// No tenant of that name.
-    #[error("there is no tenant '{0}'")]
-    NoTenant(TenantId),
-    /// One of that name is there.
-    #[error("there is a tenant '{0}' already")]
-    TenantExists(TenantId),
-    /// No plugin of that label.
-    #[error("the tenant has no plugin '{label}'")]
-    NoPlugin {
-        /// The label.
-        label: String,
-    },
-    /// Nothing to go back to.
-    #[error("the plugin '{label}' has no earlier version")]
-    NoEarlier {
-        /// The label.
-        label: String,
-    },
-    /// The plugin is the tenant's chunker or agent.
-    #[error("the plugin '{label}' is in use")]
-    InUse {
-        /// The label.
-        label: String,
-    },
-    /// As many plugins as the policy allows.
-    #[error("the tenant has {limit} plugins, as many as plugins_max allows")]
-    Plugins {
-        /// The policy's limit.
-        limit: u64,
-    },
-    /// A row that we did not write like that.
-    #[error("the catalog is damaged: {what}")]
-    Damaged {
-        /// What does not make sense.
-        what: String,
-    },
-    /// The database below.
-    #[error(transparent)]
-    Db(#[from] DbError),
-}
-
-impl From<crate::db::SqlError> for CatalogError {
-    fn from(error: crate::db::SqlError) -> Self {
-        Self::Db(error.into())
-    }
-}
-
-impl Explain for CatalogError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoTenant(_) => "no-tenant",
-            Self::TenantExists(_) => "tenant-exists",
-            Self::NoPlugin { .. } => "no-plugin",
-            Self::NoEarlier { .. } => "no-earlier-version",
-            Self::InUse { .. } => "plugin-in-use",
-            Self::Plugins { .. } => "plugins",
-            Self::Damaged { .. } => "catalog-damaged",
-            Self::Db(error) => error.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Plugins { .. } => Blame::Limit,
-            Self::Damaged { .. } => Blame::Host,
-            Self::Db(error) => error.blame(),
-            _ => Blame::Caller,
-        }
-    }
-
-    fn stop(&self) -> Option<serde_json::Value> {
-        let Self::Plugins { limit } = self else {
-            return None;
-        };
-        let (limit, used) = (count(*limit), count(*limit) + 1.0);
-        let detail = "the tenant has as many plugins as the policy allows";
-        Stop::new(Reason::Plugins, Phase::Load, limit, used, detail).stop()
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Plugins { .. } => Exit::Refused,
-            Self::Damaged { .. } => Exit::HostFault,
-            Self::Db(error) => error.exit(),
-            _ => Exit::Usage,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::NoTenant(name) => format!("Add it with `stockade tenant add {name}`."),
-            Self::NoPlugin { .. } => "See `stockade plugin list`.".to_owned(),
-            Self::InUse { .. } => "Use another with `stockade plugin use` first.".to_owned(),
-            Self::Plugins { .. } => {
-                "Remove one with `stockade plugin remove`, or raise plugins_max.".to_owned()
-            }
-            Self::Damaged { .. } => "Run `stockade doctor`.".to_owned(),
-            Self::Db(error) => return error.hint(),
-            _ => return None,
-        })
-    }
 }

@@ -133,7 +133,7 @@ impl Line {
         document: &Document,
         method: &Method,
     ) -> Result<Option<Ingested>, IngestError> {
-        let hash = self.hash(document, method);
+        let hash = self.version(document, method);
         let (index, id) = (self.index.clone(), document.id.clone());
         let stored = blocking(move || index.stored(&id)).await?;
         let same = stored.filter(|stored| stored.hash == hash);
@@ -145,7 +145,8 @@ impl Line {
         }))
     }
 
-    fn hash(&self, document: &Document, method: &Method) -> [u8; 32] {
+    /// What decides the version of `document` that `method` makes.
+    pub fn version(&self, document: &Document, method: &Method) -> [u8; 32] {
         version_hash(document, method.digest(), &self.embedder.model().digest)
     }
 
@@ -186,10 +187,13 @@ impl Line {
         task.check()?;
         task.enter(Phase::Commit);
         self.check_room(task, &document).await?;
-        let hash = self.hash(&document, method);
+        let hash = self.version(&document, method);
         let chunker = method.digest().to_owned();
         let (index, committing) = (self.index.clone(), task.clone());
+        let storage_bytes_max = self.room.storage_bytes_max;
+        let version_bytes = version_bytes(&document, &new);
         let put = move || {
+            index.database().limit_bytes(Some(storage_bytes_max))?;
             // The last moment at which a kill keeps the old version; from here the commit is whole.
             if committing.stop().is_some() {
                 return Err(IndexError::Interrupted);
@@ -201,10 +205,14 @@ impl Line {
                 chunks: &new,
             })
         };
-        let put = blocking(put).await.map_err(|error| match error {
-            IngestError::Index(IndexError::Interrupted) => stopped(task),
-            other => other,
-        })?;
+        let put = match blocking(put).await {
+            Ok(put) => put,
+            Err(IngestError::Index(IndexError::Interrupted)) => return Err(stopped(task)),
+            Err(IngestError::Index(error)) if error.is_full() => {
+                return Err(self.full(task, version_bytes, error.into()).await);
+            }
+            Err(error) => return Err(error),
+        };
         let fate = match put.kind {
             PutKind::Added => Fate::Added,
             PutKind::Replaced => Fate::Replaced,
@@ -226,13 +234,27 @@ impl Line {
             let detail = "the tenant has as many documents as the policy allows";
             return Err(end(task, Reason::Documents, count(limit), count(used), detail).into());
         }
-        if counts.bytes > self.room.storage_bytes_max {
-            let (limit, used) = (self.room.storage_bytes_max, counts.bytes);
-            let detail = "the tenant's index is as large as the policy allows (MiB)";
-            let (limit, used) = (kib(limit) / 1024.0, kib(used) / 1024.0);
-            return Err(end(task, Reason::Storage, limit, used, detail).into());
-        }
         Ok(())
+    }
+
+    /// The index found no room: the tenant's own limit where a version like this could reach it, else the disk.
+    async fn full(&self, task: &Task, version_bytes: u64, error: IngestError) -> IngestError {
+        let index = self.index.clone();
+        let Ok(counts) = blocking(move || index.counts()).await else {
+            return error;
+        };
+        let (limit, used) = (
+            self.room.storage_bytes_max,
+            counts.bytes.saturating_add(version_bytes),
+        );
+        // Words, titles and the pages' own room come on top of what is stored.
+        if used.saturating_add(version_bytes).saturating_add(1 << 20) < limit {
+            return error;
+        }
+        let detail = "the tenant's index is as large as the policy allows (MiB)";
+        let mib = |bytes| kib(bytes) / 1024.0;
+        let used = mib(used.max(limit));
+        end(task, Reason::Storage, mib(limit), used, detail).into()
     }
 
     async fn embed(
@@ -315,6 +337,16 @@ impl Line {
         }
         Ok((missing, tokens))
     }
+}
+
+/// What a version adds to the file, as far as it is known: text twice, since it is searched, and vectors.
+fn version_bytes(document: &Document, chunks: &[NewChunk]) -> u64 {
+    let text = document.text.len() as u64;
+    let chunk = |new: &NewChunk| {
+        let numbers = new.embedding.values().len() as u64;
+        2 * (new.chunk.end - new.chunk.start) as u64 + 4 * numbers
+    };
+    text + chunks.iter().map(chunk).sum::<u64>()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -4,11 +4,13 @@
 //! command line.
 
 mod admission;
+mod breaker;
 mod builtin;
 mod doctor;
 mod error;
 mod evaluate;
 mod folder;
+mod health;
 mod ingest;
 mod plugins;
 mod query;
@@ -21,6 +23,7 @@ pub use doctor::Finding;
 pub use error::RuntimeError;
 pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
 pub use folder::DataFolder;
+pub use health::{PluginHealth, PluginState};
 pub use ingest::{IngestReport, IngestRequest, Progress};
 pub use plugins::{PluginInfo, read_plugin};
 pub use query::{QueryOutcome, QueryRequest, Receipt};
@@ -38,6 +41,7 @@ use crate::plugin::Loader;
 use crate::policy::{Policy, PolicySource};
 use crate::sandbox::Sandbox;
 use admission::Gates;
+use breaker::Breakers;
 use resolve::Linked;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -47,7 +51,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 #[derive(Debug)]
 pub struct Runtime {
     config: Config,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
+    breakers: Breakers,
     matrices: Arc<MatrixCache>,
     guests: OnceLock<Arc<Guests>>,
     embedder: Mutex<Option<Embedder>>,
@@ -58,6 +63,12 @@ pub struct Runtime {
     gates: Gates,
     // Last: everything above lets go of its files before the folder is given up.
     folder: DataFolder,
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.breakers.flush();
+    }
 }
 
 /// What runs plugins.
@@ -95,8 +106,9 @@ impl Runtime {
     pub fn open(data: &Path) -> Result<Self, Failure> {
         let folder = DataFolder::take(data)?;
         let config = Config::load(data)?;
-        let catalog = Catalog::open(data)?;
+        let catalog = Arc::new(Catalog::open(data)?);
         Ok(Self {
+            breakers: Breakers::new(catalog.clone()),
             catalog,
             matrices: MatrixCache::new(config.vector_cache_mib << 20),
             guests: OnceLock::new(),

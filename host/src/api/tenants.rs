@@ -25,6 +25,8 @@ pub struct TenantJson {
     pub storage_bytes: u64,
     /// Grows with every change of its documents.
     pub index_generation: u64,
+    /// Versions of documents that are skipped since they stopped their chunker.
+    pub quarantined: u64,
     /// Its own plugins.
     pub plugins: Vec<PluginJson>,
     /// What it uses, by role; roles that are absent have the built-in default.
@@ -42,6 +44,7 @@ impl From<rt::TenantInfo> for TenantJson {
             chunks: info.chunks,
             storage_bytes: info.storage_bytes,
             index_generation: info.index_generation,
+            quarantined: info.quarantined,
             plugins: info.plugins.into_iter().map(Into::into).collect(),
             uses: info.uses.into_iter().collect(),
         }
@@ -65,6 +68,45 @@ pub struct PluginJson {
     pub versions: u32,
     /// The options that it declares.
     pub options: Vec<crate::plugin::OptionSpec>,
+    /// What the breaker knows of it.
+    #[serde(flatten)]
+    pub health: HealthJson,
+}
+
+/// What the breaker knows of a plugin.
+#[derive(Debug, Serialize)]
+pub struct HealthJson {
+    /// `active`, `open`, `half-open` or `rolled-back`.
+    pub state: &'static str,
+    /// Stops on distinct inputs that opened the breaker; 0 where it is closed.
+    pub breaker_stops: u64,
+    /// Seconds until an open breaker tries the plugin again; null where it is not open.
+    pub retry_in_s: Option<u64>,
+    /// Digest of the newer version that the breaker took out of use; null where it did not.
+    pub rolled_back_from: Option<String>,
+}
+
+impl From<&rt::PluginHealth> for HealthJson {
+    fn from(health: &rt::PluginHealth) -> Self {
+        Self {
+            state: health.state.as_str(),
+            breaker_stops: health.stops,
+            retry_in_s: health.retry.map(|retry| retry.as_secs().max(1)),
+            rolled_back_from: health.rolled_back_from.map(String::from),
+        }
+    }
+}
+
+/// A chunker that is switched off, or replaced by an earlier version, at the end of an ingest.
+#[derive(Debug, Serialize)]
+pub struct AilingJson {
+    /// Its label.
+    pub label: String,
+    /// The version in use.
+    pub digest: String,
+    /// What the breaker knows of it.
+    #[serde(flatten)]
+    pub health: HealthJson,
 }
 
 impl From<rt::PluginInfo> for PluginJson {
@@ -77,6 +119,7 @@ impl From<rt::PluginInfo> for PluginJson {
             used_for: info.used_for,
             versions: info.versions,
             options: info.options,
+            health: (&info.health).into(),
         }
     }
 }

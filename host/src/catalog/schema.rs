@@ -7,7 +7,7 @@ use crate::db::Kind;
 pub(super) const KIND: Kind = Kind {
     name: "Stockade catalog",
     application_id: 0x5354_4b43,
-    migrations: &[FIRST],
+    migrations: &[FIRST, HEALTH],
     connection_sql: "",
     page_bytes: 4_096,
     cache_kib: 512,
@@ -40,4 +40,30 @@ CREATE TABLE uses (
     options TEXT NOT NULL,                 -- what the user set: JSON
     PRIMARY KEY (tenant, role)
 ) STRICT, WITHOUT ROWID;
+";
+
+const HEALTH: &str = "
+-- Whether a version ever completed a task, and when the breaker took it out of use: then it is retired too.
+ALTER TABLE plugins ADD COLUMN worked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE plugins ADD COLUMN put_back_ms INTEGER; -- Unix time
+
+CREATE TABLE breakers (
+    tenant TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    digest TEXT NOT NULL,                  -- of the plugin, which may be a built-in one
+    open   INTEGER NOT NULL,
+    state  TEXT NOT NULL,                  -- its recent tasks and stops: JSON
+    PRIMARY KEY (tenant, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Versions of documents that were stopped by their chunker's fault; from the second stop on: quarantined.
+CREATE TABLE stopped (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant   TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    version  BLOB NOT NULL,                -- the hash that decides a version
+    document TEXT NOT NULL,                -- its id at the time
+    stops    INTEGER NOT NULL,
+    stop     TEXT NOT NULL,                -- the last one: JSON
+    UNIQUE (tenant, version)
+) STRICT;
+CREATE INDEX stopped_by_age ON stopped (tenant, id);
 ";

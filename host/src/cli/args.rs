@@ -166,6 +166,13 @@ pub(super) enum PluginCommand {
         /// The plugin's label
         label: String,
     },
+    /// Close a plugin's breaker, and use the newest version again where the breaker put an earlier one back
+    Resume {
+        /// The tenant
+        tenant: TenantId,
+        /// The plugin's label
+        label: String,
+    },
     /// Remove a plugin with its history
     Remove {
         /// The tenant
@@ -204,6 +211,9 @@ pub(super) struct IngestArguments {
     /// Embed texts again although the tenant has their vectors
     #[arg(long, hide = true)]
     pub(super) no_reuse: bool,
+    /// Try documents again that were set aside since they stopped their chunker twice
+    #[arg(long)]
+    pub(super) retry_quarantined: bool,
 }
 
 #[derive(Debug, Args)]

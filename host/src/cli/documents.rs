@@ -3,6 +3,7 @@
 use super::Session;
 use super::args::IngestArguments;
 use super::output::{Output, plural, thousands};
+use super::plugins::state;
 use crate::api::IngestJson;
 use crate::corpus::TenantId;
 use crate::error::{Exit, Failure};
@@ -24,6 +25,7 @@ pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Res
         source: arguments.source,
         sync: arguments.sync,
         no_reuse: arguments.no_reuse,
+        retry_quarantined: arguments.retry_quarantined,
     };
     let runtime = session.open()?;
     let progress = Arc::new(Progress::default());
@@ -162,6 +164,23 @@ fn show(out: &Output, tenant: &TenantId, said: &IngestJson) {
             "Interrupted: what is counted below is whole; {} under way stayed as before.",
             plural(said.unfinished, "document")
         ));
+    }
+    if said.quarantined > 0 {
+        let documents = plural(said.quarantined, "document");
+        out.line(format!(
+            "{documents} in quarantine; --retry-quarantined tries again."
+        ));
+    }
+    for plugin in &said.breaker {
+        let (label, digest) = (&plugin.label, &plugin.digest[..12]);
+        out.line(format!(
+            "plugin   {label} ({digest}): {}.",
+            state(&plugin.health)
+        ));
+        let resume = format!("`stockade plugin resume {tenant} {label}`");
+        out.line(out.dim(&format!(
+            "         Fix it and install it again, or {resume}."
+        )));
     }
     if let Some(why) = &said.sync_withheld {
         out.line(format!("--sync deleted nothing: {why}."));

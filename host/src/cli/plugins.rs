@@ -3,7 +3,7 @@
 use super::Session;
 use super::args::PluginCommand;
 use super::output::{Output, bytes, plural, table, thousands};
-use crate::api::{CheckJson, PluginJson};
+use crate::api::{CheckJson, HealthJson, PluginJson};
 use crate::config::Config;
 use crate::embedder::Embedder;
 use crate::error::{Exit, Failure};
@@ -49,6 +49,16 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
                 let digest = &plugin.digest[..12];
                 out.line(format!(
                     "{label} is {digest} again. Documents keep the chunks they have."
+                ));
+            });
+        }
+        PluginCommand::Resume { tenant, label } => {
+            let digest = session.open()?.resume_plugin(&tenant, &label)?;
+            let said = json!({ "label": label, "digest": digest, "state": "active" });
+            out.answer(&said, |out| {
+                let digest = digest.short();
+                out.line(format!(
+                    "{label} runs again as {digest}; its breaker is closed."
                 ));
             });
         }
@@ -152,8 +162,27 @@ fn list(out: &Output, plugins: &[PluginJson]) {
                 plugin.versions.to_string()
             },
             plugin.used_for.join(", "),
+            state(&plugin.health),
         ]
     };
-    let header = ["LABEL", "KIND", "DIGEST", "VERSIONS", "USED AS"];
+    let header = ["LABEL", "KIND", "DIGEST", "VERSIONS", "USED AS", "STATE"];
     out.line(table(&header, &[], plugins.iter().map(row).collect()));
+}
+
+/// A plugin's health in a few words.
+pub(super) fn state(health: &HealthJson) -> String {
+    let mut words = match (health.state, health.retry_in_s) {
+        ("open", Some(seconds)) => {
+            let stops = plural(health.breaker_stops, "stop");
+            format!("breaker open after {stops}, tries again in {seconds} s")
+        }
+        ("half-open", _) => "breaker half-open: the next task decides".to_owned(),
+        ("active", _) => return "active".to_owned(),
+        _ => String::new(),
+    };
+    if let Some(from) = &health.rolled_back_from {
+        let comma = if words.is_empty() { "" } else { "; " };
+        words = format!("{words}{comma}rolled back from {}", &from[..12]);
+    }
+    words
 }

@@ -2,7 +2,8 @@
 
 use super::Session;
 use super::args::TenantCommand;
-use super::output::{bytes, table, thousands};
+use super::output::{bytes, plural, table, thousands};
+use super::plugins::state;
 use crate::api::TenantJson;
 use crate::error::{Exit, Failure};
 use crate::runtime::Runtime;
@@ -110,14 +111,22 @@ fn show(out: &super::output::Output, tenant: &TenantJson) {
         thousands(tenant.chunks),
         bytes(tenant.storage_bytes)
     ));
+    if tenant.quarantined > 0 {
+        let documents = plural(tenant.quarantined, "document");
+        out.line(format!(
+            "  quarantine  {documents}; `ingest --retry-quarantined` tries again"
+        ));
+    }
     for (role, label) in &tenant.uses {
         out.line(format!("  {role:<11} {label}"));
     }
     for plugin in &tenant.plugins {
         let digest = &plugin.digest[..12];
         out.line(format!(
-            "  plugin      {} ({}, {digest})",
-            plugin.label, plugin.kind
+            "  plugin      {} ({}, {digest}), {}",
+            plugin.label,
+            plugin.kind,
+            state(&plugin.health)
         ));
     }
 }

@@ -45,6 +45,13 @@ pub enum IndexError {
     Damaged(String),
 }
 
+impl IndexError {
+    /// There was no room for a version: the disk is full, or the file's limit is reached.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Storage(DbError::Full(_)))
+    }
+}
+
 impl From<DbError> for IndexError {
     fn from(error: DbError) -> Self {
         match error {

@@ -18,13 +18,8 @@ use crate::error::Blame;
 use crate::plugin::PluginKind;
 use crate::task::Reason;
 
-/// Keys whose attacks wait for what enforces them. They have no row.
-pub const PENDING: &[&str] = &[
-    "breaker.stops_max",
-    "breaker.stops_ratio_max",
-    "breaker.window_s",
-    "breaker.cooldown_s",
-];
+/// Keys that nothing enforces yet. Their attacks wait here, and they have no row.
+pub const PENDING: &[&str] = &[];
 
 /// Every attack, in no order; pending ones too.
 pub(super) fn all() -> Vec<Attack> {

@@ -322,6 +322,7 @@ fn request(file: PathBuf) -> IngestRequest {
         source: None,
         sync: false,
         no_reuse: true,
+        retry_quarantined: false,
     }
 }
 

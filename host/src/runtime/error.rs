@@ -1,8 +1,9 @@
 //! What the runtime itself can refuse or fail at. Its parts' errors pass through as they are.
 
-use crate::corpus::FilterError;
+use crate::corpus::{FilterError, TenantId};
 use crate::error::{Blame, Exit, Explain};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The runtime's own errors.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,33 @@ pub enum RuntimeError {
     /// The trial run of a plugin failed.
     #[error("the plugin failed its trial run: {0}")]
     Trial(crate::task::Stop),
+    /// A plugin that kept being stopped is not run for a while.
+    #[error(
+        "the breaker of plugin '{label}' ({plugin}) is open: it was stopped on {stops} inputs; open for {} s, \
+         it tries again in {} s", since.as_secs(), retry.as_secs().max(1)
+    )]
+    BreakerOpen {
+        /// Whose plugin.
+        tenant: TenantId,
+        /// Which.
+        label: String,
+        /// The first digits of its digest.
+        plugin: String,
+        /// Stops on distinct inputs that opened it.
+        stops: u64,
+        /// How long it has been open.
+        since: Duration,
+        /// How long it stays open.
+        retry: Duration,
+    },
+    /// A document that was stopped too often is not tried again.
+    #[error("in quarantine since it was stopped {stops} times; the last time: {stop}")]
+    Quarantined {
+        /// How often.
+        stops: u32,
+        /// The last time.
+        stop: Box<crate::task::Stop>,
+    },
     /// A filter that does not parse.
     #[error("the filter is wrong: {0}")]
     Filter(#[from] FilterError),
@@ -87,6 +115,8 @@ impl Explain for RuntimeError {
             Self::Queries { .. } => "queries",
             Self::Builtin(..) => "builtin",
             Self::Trial(_) => "plugin-trial",
+            Self::BreakerOpen { .. } => "breaker-open",
+            Self::Quarantined { .. } => "quarantined",
             Self::Filter(_) => "filter",
         }
     }
@@ -96,13 +126,15 @@ impl Explain for RuntimeError {
             Self::Threads(_) | Self::Builtin(..) => Blame::Host,
             Self::Held { .. } => Blame::Limit,
             Self::Trial(stop) => stop.blame,
+            Self::BreakerOpen { .. } | Self::Quarantined { .. } => Blame::Guest,
             _ => Blame::Caller,
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Held { .. } => Exit::Refused,
+            Self::Held { .. } | Self::BreakerOpen { .. } => Exit::Refused,
+            Self::Quarantined { .. } => Exit::Partial,
             Self::Threads(_) | Self::Builtin(..) => Exit::HostFault,
             _ => Exit::Usage,
         }
@@ -115,6 +147,13 @@ impl Explain for RuntimeError {
             Self::Reserved(_) => "Choose another label with --as.".to_owned(),
             Self::Builtin(..) => "Run `cargo xtask setup` and build again.".to_owned(),
             Self::Trial(stop) => return stop.hint(),
+            Self::BreakerOpen { tenant, label, .. } => {
+                format!("Fix the plugin and install it again, or `stockade plugin resume {tenant} {label}`.")
+            }
+            Self::Quarantined { .. } => {
+                "Change the document or the plugin, or try again with `stockade ingest --retry-quarantined`."
+                    .to_owned()
+            }
             Self::Filter(_) => {
                 r#"For example: {"year": {"gte": 2020}} or {"or": [{"team": "a"}, {"team": "b"}]}."#
                     .to_owned()
@@ -126,6 +165,7 @@ impl Explain for RuntimeError {
     fn stop(&self) -> Option<serde_json::Value> {
         match self {
             Self::Trial(stop) => Explain::stop(stop),
+            Self::Quarantined { stop, .. } => Explain::stop(stop.as_ref()),
             _ => None,
         }
     }

@@ -3,6 +3,13 @@
 //!
 //! Memory does not grow with their number. What one document goes through is `ingest`'s business.
 
+mod guard;
+mod report;
+
+pub use self::report::{IngestReport, IngestRequest, Progress};
+
+use self::guard::{Admitted, StepError};
+use self::report::DocumentFailure;
 use super::{Runtime, RuntimeError};
 use crate::corpus::{Document, TenantId};
 use crate::embedder::{Lane, Priority};
@@ -12,9 +19,8 @@ use crate::loader::{LoadOptions, Loaded, Plan, plan};
 use crate::policy::Policy;
 use crate::task::{Kind, Limits, Reason, Stop, Task};
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -25,82 +31,6 @@ const PIPELINE: usize = 64;
 
 /// Failures that are listed one by one; the rest is counted.
 const FAILURES_LISTED: usize = 10_000;
-
-/// What to bring in.
-#[derive(Debug, Clone)]
-pub struct IngestRequest {
-    /// Files, folders, or `-`.
-    pub paths: Vec<PathBuf>,
-    /// Put before every id.
-    pub source: Option<String>,
-    /// Delete what has gone from the source.
-    pub sync: bool,
-    /// Embed a text again although the tenant has its vector.
-    pub no_reuse: bool,
-}
-
-/// How far an ingest is; read by whoever draws it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Documents that there will be; 0 while unknown.
-    pub total: AtomicU64,
-    /// Documents that are done, whatever became of them.
-    pub documents: AtomicU64,
-    /// Chunks committed.
-    pub chunks: AtomicU64,
-    /// Tokens embedded.
-    pub tokens: AtomicU64,
-    /// Documents that failed.
-    pub failed: AtomicU64,
-}
-
-/// A document that did not get in.
-#[derive(Debug, Clone)]
-pub struct DocumentFailure {
-    /// Its id, or `file:line`.
-    pub document: String,
-    /// Why.
-    pub failure: Failure,
-}
-
-/// What an ingest did.
-#[derive(Debug, Clone, Default)]
-pub struct IngestReport {
-    /// Documents and things that might have been documents.
-    pub seen: u64,
-    /// New documents.
-    pub added: u64,
-    /// Documents that took an older version's place.
-    pub replaced: u64,
-    /// Documents that were there already.
-    pub unchanged: u64,
-    /// Documents that did not get in.
-    pub failed: u64,
-    /// Things that are not documents.
-    pub skipped: u64,
-    /// Documents that had gone from the source.
-    pub deleted: u64,
-    /// Chunks committed.
-    pub chunks: u64,
-    /// Tokens embedded.
-    pub tokens: u64,
-    /// Chunks whose vectors were known.
-    pub reused_chunks: u64,
-    /// CPU time of the chunkers' own code, over all documents.
-    pub guest_cpu: Duration,
-    /// From the first document read to the last one committed.
-    pub elapsed: Duration,
-    /// The failures, the first ten thousand.
-    pub failures: Vec<DocumentFailure>,
-    /// What was skipped and why, the first ten thousand.
-    pub skips: Vec<(String, String)>,
-    /// Why `--sync` deleted nothing, where it did not.
-    pub sync_withheld: Option<String>,
-    /// Documents that were under way when it was interrupted: they are as they were before.
-    pub unfinished: u64,
-    /// It was interrupted: what is counted is whole, the rest was not begun.
-    pub interrupted: bool,
-}
 
 impl Runtime {
     /// Brings documents in. `interrupt` ends it early: what runs is stopped, what is committed stays.
@@ -140,6 +70,8 @@ impl Runtime {
             interrupt: interrupt.clone(),
             window: Arc::new(Semaphore::new(PIPELINE)),
             methods: HashMap::new(),
+            changes: self.breakers.changes(),
+            retry_quarantined: request.retry_quarantined,
             running: JoinSet::new(),
             report: IngestReport::default(),
             seen_ids: request.sync.then(HashSet::new),
@@ -147,6 +79,7 @@ impl Runtime {
         };
         driver.drive(plan).await?;
         driver.sync(request).await?;
+        driver.report.ailing = self.ailing_chunkers(tenant)?;
         driver.report.elapsed = began.elapsed();
         Ok(driver.report)
     }
@@ -173,7 +106,12 @@ impl Runtime {
         documents: Vec<String>,
     ) -> Result<Vec<bool>, Failure> {
         let index = self.index(tenant)?;
-        let deleted = tokio::task::spawn_blocking(move || index.delete(&documents)).await;
+        let delete = move || {
+            // Taking words out of the full-text index writes first: a full index must not forbid it.
+            index.database().limit_bytes(None)?;
+            index.delete(&documents)
+        };
+        let deleted = tokio::task::spawn_blocking(delete).await;
         Ok(deleted.map_err(|e| Stop::host(crate::task::Phase::Commit, &e.to_string()))??)
     }
 
@@ -207,6 +145,9 @@ struct Driver {
     interrupt: CancellationToken,
     window: Arc<Semaphore>,
     methods: HashMap<String, Arc<Method>>,
+    /// Of the breakers, when the methods were looked up.
+    changes: u64,
+    retry_quarantined: bool,
     running: JoinSet<Done>,
     report: IngestReport,
     seen_ids: Option<HashSet<String>>,
@@ -216,7 +157,7 @@ struct Driver {
 
 struct Done {
     document: String,
-    outcome: Result<Ingested, IngestError>,
+    outcome: Result<Ingested, StepError>,
     guest_cpu: Duration,
 }
 
@@ -272,6 +213,7 @@ impl Driver {
                     line: self.line.clone(),
                     method,
                     task,
+                    retry_quarantined: self.retry_quarantined,
                 };
                 self.running.spawn(async move {
                     let _place = place;
@@ -312,8 +254,12 @@ impl Driver {
         }
     }
 
-    /// One lookup a media type: a change of plugin acts on the next ingest, not in the middle of one.
+    /// One lookup a media type, and again when a breaker has changed what is in use.
     async fn method(&mut self, media_type: &str) -> Result<Arc<Method>, Failure> {
+        let changes = self.runtime.breakers.changes();
+        if std::mem::replace(&mut self.changes, changes) != changes {
+            self.methods.clear();
+        }
         if let Some(method) = self.methods.get(media_type) {
             return Ok(method.clone());
         }
@@ -357,10 +303,13 @@ impl Driver {
                 }
                 self.progress.documents.fetch_add(1, Relaxed);
             }
-            Err(IngestError::Stop(stop)) if stop.reason == Reason::Shutdown => {
+            Err(StepError::Ingest(IngestError::Stop(stop))) if stop.reason == Reason::Shutdown => {
                 report.unfinished += 1;
             }
-            Err(error) => self.fail(document, error.into()),
+            Err(error) => {
+                report.quarantined += u64::from(error.is_quarantine());
+                self.fail(document, error.into());
+            }
         }
     }
 
@@ -417,21 +366,31 @@ struct Step {
     line: Line,
     method: Arc<Method>,
     task: Arc<Task>,
+    retry_quarantined: bool,
 }
 
 impl Step {
-    async fn run(self, document: Document) -> Result<Ingested, IngestError> {
+    async fn run(mut self, document: Document) -> Result<Ingested, StepError> {
         if let Some(unchanged) = self.line.unchanged(&document, &self.method).await? {
             return Ok(unchanged);
         }
         let listed = self.runtime.registry.list(self.task.clone());
         // The place is for the guest alone: while texts wait for the model the next guest may run.
         let place = self.runtime.gates.next(&listed, &self.policy).await?;
-        let chunks = self.line.chunk(&listed, &document, &self.method).await?;
-        drop(place);
-        self.line
-            .store(&listed, document, &self.method, chunks)
-            .await
+        let ticket = match self.admit(&document).await? {
+            Admitted::Run(ticket) => ticket,
+            Admitted::Unchanged(unchanged) => return Ok(unchanged),
+        };
+        let outcome = match self.line.chunk(&listed, &document, &self.method).await {
+            Ok(chunks) => {
+                drop(place);
+                let (line, method) = (&self.line, &self.method);
+                line.store(&listed, document, method, chunks).await
+            }
+            Err(error) => Err(error),
+        };
+        ticket.settle(guard::ended(&outcome)).await;
+        Ok(outcome?)
     }
 }
 

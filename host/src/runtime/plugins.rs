@@ -3,6 +3,7 @@
 //! A stranger's bytes are compiled in a child and tried under limits before a row names them.
 
 use super::builtin::{self, BUILTINS};
+use super::health::PluginHealth;
 use super::trial::{Checked, check_plugin};
 use super::{Runtime, RuntimeError};
 use crate::catalog::{NewPlugin, Role, Use};
@@ -29,6 +30,8 @@ pub struct PluginInfo {
     pub options: Vec<OptionSpec>,
     /// How many versions the label has had.
     pub versions: u32,
+    /// What the breaker knows of it.
+    pub health: PluginHealth,
 }
 
 impl std::fmt::Display for Role {
@@ -115,13 +118,16 @@ impl Runtime {
     pub fn rollback_plugin(&self, tenant: &TenantId, label: &str) -> Result<PluginInfo, Failure> {
         self.catalog.tenant(tenant)?;
         self.catalog.rollback(tenant, label)?;
+        self.breakers.note_change();
         self.plugin_info(tenant, label)
     }
 
     /// Removes a tenant's plugin with its history.
     pub fn remove_plugin(&self, tenant: &TenantId, label: &str) -> Result<(), Failure> {
         self.catalog.tenant(tenant)?;
+        let digest = self.catalog.plugin(tenant, label)?.digest;
         self.catalog.remove_plugin(tenant, label)?;
+        self.breakers.forget(tenant, &[digest]);
         self.sweep_plugins()
     }
 
@@ -139,16 +145,19 @@ impl Runtime {
         self.catalog.tenant(tenant)?;
         let uses = self.catalog.uses(tenant)?;
         let installed = self.catalog.plugins(tenant)?.into_iter();
-        let info = |plugin: crate::catalog::Installed| PluginInfo {
-            used_for: used_for(&uses, &plugin.label),
-            label: plugin.label,
-            digest: plugin.digest,
-            kind: plugin.kind,
-            builtin: false,
-            options: plugin.options,
-            versions: plugin.versions,
+        let info = |plugin: crate::catalog::Installed| {
+            Ok(PluginInfo {
+                health: self.health(tenant, &plugin.digest, plugin.put_back_from)?,
+                used_for: used_for(&uses, &plugin.label),
+                label: plugin.label,
+                digest: plugin.digest,
+                kind: plugin.kind,
+                builtin: false,
+                options: plugin.options,
+                versions: plugin.versions,
+            })
         };
-        Ok(installed.map(info).collect())
+        installed.map(info).collect()
     }
 
     /// Everything that a tenant can use: its own plugins and the built-in ones.
@@ -156,9 +165,11 @@ impl Runtime {
         let mut all = self.plugins_of(tenant)?;
         let uses = self.catalog.uses(tenant)?;
         for builtin in BUILTINS {
+            let digest = Digest::of(builtin.bytes);
             all.push(PluginInfo {
                 label: builtin.label.to_owned(),
-                digest: Digest::of(builtin.bytes),
+                digest,
+                health: self.health(tenant, &digest, None)?,
                 kind: builtin.kind,
                 builtin: true,
                 used_for: builtin_used_for(&uses, builtin.label),

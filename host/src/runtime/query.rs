@@ -1,11 +1,13 @@
 //! One question: admitted, answered by the tenant's agent, and explained by a receipt.
 
-use super::{Runtime, RuntimeError};
-use crate::agent::{AgentHost, Answered, Hop, Question};
+use super::breaker::{Admission, Case, Ended, Refusal, Ticket};
+use super::{Runtime, RuntimeError, builtin};
+use crate::agent::{Agent, AgentError, AgentHost, Answered, Hop, Question};
 use crate::corpus::{Filter, TenantId};
 use crate::embedder::Priority;
 use crate::error::Failure;
-use crate::plugin::Options;
+use crate::plugin::{Digest, Options};
+use crate::policy::Policy;
 use crate::task::{Kind, Limits, Task, Usage};
 use std::sync::Arc;
 
@@ -86,9 +88,6 @@ impl Runtime {
             None => self.default_agent(tenant)?,
         };
         let given = self.with_k(tenant, &label, request).await?;
-        let (label, agent, options) = self
-            .agent_for(tenant, Some(&label), &given, policy.wasi)
-            .await?;
         let (embedder, index) = (self.embedder()?, self.index(tenant)?);
         let model = embedder.model().digest.clone();
         let task = Task::new(
@@ -99,13 +98,20 @@ impl Runtime {
         );
         let task = self.registry.list(task);
         let _place = self.gates.admit(&task, &policy).await?;
+        let admitted = self
+            .admit_agent(&task, &policy, &label, request, &given)
+            .await?;
+        let (agent, options, ticket) = admitted;
         let mut lane = super::ingest::lane(tenant, &policy, Priority::Interactive);
         lane.cancel = task.token().clone();
         let host = AgentHost::new(embedder, lane, Arc::clone(&index), filter);
         let (text, k) = (request.question.clone(), request.k);
         let question = Question { text, k, options };
         let sandbox = &self.guests()?.sandbox;
-        let answer = agent.answer(sandbox, host, &task, &question).await?;
+        let outcome = agent.answer(sandbox, host, &task, &question).await;
+        ticket.settle(ended(&outcome)).await;
+        let mut answer = outcome?;
+        answer.degraded.extend(self.replaced(tenant, &label)?);
         let receipt = Receipt {
             task: task.id.to_string(),
             tenant: tenant.clone(),
@@ -128,6 +134,58 @@ impl Runtime {
         })
     }
 
+    /// The agent, linked, where the breaker lets it run; else the version that was put back.
+    async fn admit_agent(
+        &self,
+        task: &Task,
+        policy: &Policy,
+        label: &str,
+        request: &QueryRequest,
+        given: &Options,
+    ) -> Result<(Agent, Options, Ticket), Failure> {
+        let tenant = &task.tenant;
+        let mut refused: Option<(Digest, Refusal)> = None;
+        loop {
+            let found = self.agent_for(tenant, Some(label), given, policy.wasi);
+            let (label, agent, options) = found.await?;
+            if let Some((digest, refusal)) = refused
+                && digest == agent.digest
+            {
+                return Err(Self::breaker_open(tenant, label, &digest, refusal).into());
+            }
+            let case = Case {
+                tenant: tenant.clone(),
+                digest: agent.digest,
+                input: *blake3::hash(request.question.as_bytes()).as_bytes(),
+                document: None,
+                stopped_before: false,
+                quarantined: false,
+            };
+            match self.breakers.admit(case, task, &policy.breaker).await? {
+                Admission::Run(ticket) => return Ok((agent, options, ticket)),
+                Admission::Refused(refusal) => {
+                    self.breakers.written(tenant, &agent.digest).await;
+                    refused = Some((agent.digest, refusal));
+                }
+            }
+        }
+    }
+
+    /// What the receipt says of an agent that runs in the place of a newer version.
+    fn replaced(&self, tenant: &TenantId, label: &str) -> Result<Option<String>, Failure> {
+        if builtin::find(label).is_some() {
+            return Ok(None);
+        }
+        let from = self.catalog.plugin(tenant, label)?.put_back_from;
+        let sentence = |from: Digest| {
+            format!(
+                "the breaker rolled '{label}' back from version {}",
+                from.short()
+            )
+        };
+        Ok(from.map(sentence))
+    }
+
     /// The caller's options, with `k` where the agent declares it and the caller did not set it there.
     async fn with_k(
         &self,
@@ -141,6 +199,14 @@ impl Runtime {
             options.push(("k".to_owned(), request.k.to_string()));
         }
         Ok(options)
+    }
+}
+
+fn ended<T>(outcome: &Result<T, AgentError>) -> Ended {
+    match outcome {
+        Ok(_) => Ended::Done,
+        Err(AgentError::Stop(stop)) => Ended::by(Some(stop)),
+        Err(_) => Ended::by(None),
     }
 }
 

@@ -85,19 +85,28 @@ impl Runtime {
         media_type: &str,
         wasi: Wasi,
     ) -> Result<Method, Failure> {
+        let (label, given) = self.chunker_of(tenant, media_type)?;
+        let chosen = self
+            .chosen(tenant, &label, PluginKind::Chunker, &given)
+            .await?;
+        let chunker = self.linked_chunker(&chosen, wasi)?;
+        Ok(Method::new(chunker, chosen.options))
+    }
+
+    /// The label of a media type's chunker, and what the tenant set of its options.
+    pub(super) fn chunker_of(
+        &self,
+        tenant: &TenantId,
+        media_type: &str,
+    ) -> Result<(String, Options), Failure> {
         let uses = self.catalog.uses(tenant)?;
         let own = Role::ChunkerFor(media_type.to_owned());
         let used = uses.iter().find(|u| u.role == own);
         let used = used.or_else(|| uses.iter().find(|u| u.role == Role::Chunker));
-        let (label, given) = match used {
-            Some(used) => (used.label.as_str(), used.options.clone()),
-            None => (builtin::default_chunker(media_type), vec![]),
-        };
-        let chosen = self
-            .chosen(tenant, label, PluginKind::Chunker, &given)
-            .await?;
-        let chunker = self.linked_chunker(&chosen, wasi)?;
-        Ok(Method::new(chunker, chosen.options))
+        Ok(match used {
+            Some(used) => (used.label.clone(), used.options.clone()),
+            None => (builtin::default_chunker(media_type).to_owned(), vec![]),
+        })
     }
 
     /// The agent of a question: the one named, else the tenant's, else the built-in default.

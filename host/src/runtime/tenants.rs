@@ -29,6 +29,8 @@ pub struct TenantInfo {
     pub storage_bytes: u64,
     /// Grows with every change of its documents.
     pub index_generation: u64,
+    /// Versions of documents that are skipped since they stopped their chunker.
+    pub quarantined: u64,
     /// Its own plugins.
     pub plugins: Vec<PluginInfo>,
     /// What it uses: role, label.
@@ -57,6 +59,7 @@ impl Runtime {
             });
         lock(&self.policies).remove(name);
         lock(&self.indexes).remove(name);
+        self.breakers.forget_tenant(name);
         let folder = self.tenant_folder(name);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -113,6 +116,7 @@ impl Runtime {
             chunks: counts.map_or(0, |c| c.chunks),
             storage_bytes: counts.map_or(0, |c| c.bytes),
             index_generation: counts.map_or(0, |c| c.generation),
+            quarantined: self.quarantined(&record.name)?,
             plugins: self.plugins_of(&record.name)?,
             uses: uses
                 .into_iter()

@@ -97,13 +97,6 @@ impl<'a> Patient<'a> {
         Ok(())
     }
 
-    async fn good(&mut self, times: u64) -> Result<(), Failure> {
-        for _ in 0..times {
-            self.document("a").await?;
-        }
-        Ok(())
-    }
-
     /// Whether the plugin is switched off.
     async fn refused(&mut self) -> Result<Side, Failure> {
         let code = self.document("a").await?;
@@ -135,31 +128,24 @@ async fn stops(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
     })
 }
 
-/// Of twenty documents one fewer, and one more, than the ratio.
+/// Of a plugin's last twenty documents one fewer than the ratio, and exactly as many.
 async fn stops_ratio(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
-    let mut patient = Patient::new(
-        ground,
-        target,
-        &[("breaker.stops_max", Value::Count(1)), ONE_DAY],
-    )
-    .await?;
+    let besides = [("breaker.stops_max", Value::Count(1)), ONE_DAY];
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a ratio is from 0.01 to 1"
     )]
     let most = (target.ratio() * 20.0).ceil() as u64;
-    patient.good(20).await?;
-    patient.bad(most - 1).await?;
-    let under = patient.runs().await?;
+    let mut obeys = Patient::new(ground, target, &besides).await?;
+    obeys.bad(most - 1).await?;
+    let under = obeys.runs().await?;
+    let mut breaks = Patient::new(ground, target, &besides).await?;
     let began = Instant::now();
-    patient.bad(3).await?;
-    let over = patient.refused().await?;
-    Ok(Sides {
-        over,
-        under,
-        free: Some(began.elapsed()),
-    })
+    breaks.bad(most).await?;
+    let over = breaks.refused().await?;
+    let free = Some(began.elapsed());
+    Ok(Sides { over, under, free })
 }
 
 async fn window(ground: &Ground, target: &Target) -> Result<Sides, Failure> {

@@ -1,0 +1,90 @@
+//! What is asked of an ingest, how far it is, and what it did.
+
+use super::super::health::PluginHealth;
+use crate::error::Failure;
+use crate::plugin::Digest;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// What to bring in.
+#[derive(Debug, Clone)]
+pub struct IngestRequest {
+    /// Files, folders, or `-`.
+    pub paths: Vec<PathBuf>,
+    /// Put before every id.
+    pub source: Option<String>,
+    /// Delete what has gone from the source.
+    pub sync: bool,
+    /// Embed a text again although the tenant has its vector.
+    pub no_reuse: bool,
+    /// Try documents in quarantine again.
+    pub retry_quarantined: bool,
+}
+
+/// How far an ingest is; read by whoever draws it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Documents that there will be; 0 while unknown.
+    pub total: AtomicU64,
+    /// Documents that are done, whatever became of them.
+    pub documents: AtomicU64,
+    /// Chunks committed.
+    pub chunks: AtomicU64,
+    /// Tokens embedded.
+    pub tokens: AtomicU64,
+    /// Documents that failed.
+    pub failed: AtomicU64,
+}
+
+/// A document that did not get in.
+#[derive(Debug, Clone)]
+pub struct DocumentFailure {
+    /// Its id, or `file:line`.
+    pub document: String,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// What an ingest did.
+#[derive(Debug, Clone, Default)]
+pub struct IngestReport {
+    /// Documents and things that might have been documents.
+    pub seen: u64,
+    /// New documents.
+    pub added: u64,
+    /// Documents that took an older version's place.
+    pub replaced: u64,
+    /// Documents that were there already.
+    pub unchanged: u64,
+    /// Documents that did not get in.
+    pub failed: u64,
+    /// Things that are not documents.
+    pub skipped: u64,
+    /// Documents that had gone from the source.
+    pub deleted: u64,
+    /// Chunks committed.
+    pub chunks: u64,
+    /// Tokens embedded.
+    pub tokens: u64,
+    /// Chunks whose vectors were known.
+    pub reused_chunks: u64,
+    /// CPU time of the chunkers' own code, over all documents.
+    pub guest_cpu: Duration,
+    /// From the first document read to the last one committed.
+    pub elapsed: Duration,
+    /// The failures, the first ten thousand.
+    pub failures: Vec<DocumentFailure>,
+    /// What was skipped and why, the first ten thousand.
+    pub skips: Vec<(String, String)>,
+    /// Documents among the failed that were in quarantine, and not tried.
+    pub quarantined: u64,
+    /// Chunkers of the tenant that are switched off or replaced at the end: label, digest in use, health.
+    pub ailing: Vec<(String, Digest, PluginHealth)>,
+    /// Why `--sync` deleted nothing, where it did not.
+    pub sync_withheld: Option<String>,
+    /// Documents that were under way when it was interrupted: they are as they were before.
+    pub unfinished: u64,
+    /// It was interrupted: what is counted is whole, the rest was not begun.
+    pub interrupted: bool,
+}
