@@ -209,6 +209,8 @@ async fn storage(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
     let began = Instant::now();
     let report = ground.ingest(&flood, "flood", &texts).await?;
     let free = Some(began.elapsed());
+    // The write-ahead log is bounded apart, and gone when it was copied into the file.
+    ground.runtime.index(&flood)?.database().checkpoint()?;
     let stored = ground.runtime.tenant(&flood)?.storage_bytes;
     let modest = ground.tenant("thrifty", &policy)?;
     ground
