@@ -22,53 +22,52 @@ const WALL_LEFT: &str = "(i64.load offset=16 (i32.const 512))";
 
 pub(super) fn attacks() -> Vec<Attack> {
     let stop = |reason| expect(reason, Guilty);
+    let (fuels, cpus) = (stop(Reason::Fuel), stop(Reason::Cpu));
+    let walls = Expected::Stop(Reason::Wall, Limit);
+    let (memories, handful) = (stop(Reason::Memory), stop(Reason::Handles));
+    let (crossed, answered) = (stop(Reason::Boundary), stop(Reason::Output));
+    let called = stop(Reason::HostCalls);
     [
-        both(
-            "fuel_max",
-            "counts without end",
-            stop(Reason::Fuel),
-            2_000_000_000,
-            fuel,
-        ),
+        both("fuel_max", "counts without end", fuels, 2_000_000_000, fuel),
         both(
             "cpu_ms_max",
             "spins, with fuel for an hour",
-            stop(Reason::Cpu),
+            cpus,
             10_000,
             cpu,
         ),
         both(
             "wall_ms_max",
             "waits in one host call after another",
-            Expected::Stop(Reason::Wall, Limit),
+            walls,
             10_000,
             wall,
         ),
         both(
             "memory_mib_max",
             "grows its memory page by page",
-            stop(Reason::Memory),
+            memories,
             512,
             memory,
         ),
         both(
             "handles_max",
             "takes handles and drops none",
-            stop(Reason::Handles),
+            handful,
             10_000,
             handles,
         ),
         both(
             "boundary_kib_max",
-            "hands the host one large string after another",
-            stop(Reason::Boundary),
+            "hands over large strings",
+            crossed,
             65_536,
             boundary,
         ),
         both(
             "output_kib_max",
             "answers with one huge string",
-            stop(Reason::Output),
+            answered,
             16_384,
             output,
         ),
@@ -82,7 +81,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         both(
             "host_calls_max",
             "calls the host without end",
-            stop(Reason::HostCalls),
+            called,
             1_000_000,
             host_calls,
         ),
