@@ -21,5 +21,6 @@ mod ingest;
 mod kills;
 mod limits;
 mod plugins;
+mod prove;
 mod tenancy;
 mod tidy;

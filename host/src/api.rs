@@ -5,6 +5,7 @@
 
 mod bench;
 mod bench_sandbox;
+mod prove;
 mod query;
 mod tasks;
 mod tenants;
@@ -18,6 +19,7 @@ pub use bench_sandbox::{
     BenchStartJson,
 };
 
+pub use prove::{ProveJson, ProveRowJson, VictimJson};
 pub use query::{
     AskedJson, EvalAgentJson, EvalFailureJson, EvalJson, HopJson, LatencyJson, PassageJson,
     QueryJson, ReceiptJson,

@@ -12,6 +12,7 @@ mod holder;
 mod output;
 mod plugins;
 mod policies;
+mod prove;
 mod query;
 mod tasks;
 mod tenants;
@@ -139,6 +140,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Eval(arguments) => evaluate::run(session, arguments).await,
         Command::Ps => tasks::ps(session).await,
         Command::Kill(arguments) => tasks::kill(session, arguments).await,
+        Command::Prove(arguments) => prove::run(session, arguments).await,
         Command::Bench(command) => bench::run(session, command).await,
         Command::Doctor => health::doctor(session).await,
         Command::Model(command) => health::model(session, &command),

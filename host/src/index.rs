@@ -39,7 +39,7 @@ use crate::db::Database;
 use rows::Changes;
 use scope::Scopes;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use text::Frequencies;
 
 /// The most hits that one search returns.
@@ -67,6 +67,8 @@ pub struct Index {
     cache_key: u64,
     /// Held while the rows in memory are brought up to date.
     refresh: Mutex<()>,
+    /// Held from looking whether one more document may be added until it is.
+    adding: Mutex<()>,
     changes: Mutex<Changes>,
     scopes: Mutex<Scopes>,
     frequencies: Mutex<Frequencies>,
@@ -89,6 +91,7 @@ impl Index {
             cache_key: options.cache.new_key(),
             cache: options.cache,
             refresh: Mutex::default(),
+            adding: Mutex::default(),
             changes: Mutex::default(),
             scopes: Mutex::default(),
             frequencies: Mutex::default(),
@@ -98,6 +101,12 @@ impl Index {
     /// The file, for backups, checks and limits.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Whoever holds this is the only one to add documents under a limit of their number: what it counted
+    /// stays true until it has added its own.
+    pub fn adding(&self) -> MutexGuard<'_, ()> {
+        self.adding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Digest of the model that this index was opened for.

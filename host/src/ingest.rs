@@ -186,27 +186,36 @@ impl Line {
         let (new, tokens, reused) = self.embed(task, &document, chunks).await?;
         task.check()?;
         task.enter(Phase::Commit);
-        self.check_room(task, &document).await?;
         let hash = self.version(&document, method);
         let chunker = method.digest().to_owned();
         let (index, committing) = (self.index.clone(), task.clone());
-        let storage_bytes_max = self.room.storage_bytes_max;
+        let Room {
+            documents_max,
+            storage_bytes_max,
+            ..
+        } = self.room;
         let version_bytes = version_bytes(&document, &new);
         let put = move || {
             index.database().limit_bytes(Some(storage_bytes_max))?;
+            let _alone = index.adding();
+            if is_one_too_many(&index, &document.id, documents_max)? {
+                return Ok(None);
+            }
             // The last moment at which a kill keeps the old version; from here the commit is whole.
             if committing.stop().is_some() {
                 return Err(IndexError::Interrupted);
             }
-            index.put(&NewVersion {
+            let put = index.put(&NewVersion {
                 document: &document,
                 hash,
                 chunker: &chunker,
                 chunks: &new,
-            })
+            });
+            put.map(Some)
         };
         let put = match blocking(put).await {
-            Ok(put) => put,
+            Ok(Some(put)) => put,
+            Ok(None) => return Err(too_many(task, documents_max).into()),
             Err(IngestError::Index(IndexError::Interrupted)) => return Err(stopped(task)),
             Err(IngestError::Index(error)) if error.is_full() => {
                 return Err(self.full(task, version_bytes, error.into()).await);
@@ -223,18 +232,6 @@ impl Line {
             tokens,
             reused,
         })
-    }
-
-    async fn check_room(&self, task: &Task, document: &Document) -> Result<(), IngestError> {
-        let (index, id) = (self.index.clone(), document.id.clone());
-        let asked = blocking(move || Ok((index.counts()?, index.stored(&id)?.is_some())));
-        let (counts, replaces) = asked.await?;
-        if !replaces && counts.documents >= self.room.documents_max {
-            let (limit, used) = (self.room.documents_max, counts.documents + 1);
-            let detail = "the tenant has as many documents as the policy allows";
-            return Err(end(task, Reason::Documents, count(limit), count(used), detail).into());
-        }
-        Ok(())
     }
 
     /// The index found no room: the tenant's own limit where a version like this could reach it, else the disk.
@@ -337,6 +334,17 @@ impl Line {
         }
         Ok((missing, tokens))
     }
+}
+
+/// Whether `id` would be a new document beyond the limit.
+fn is_one_too_many(index: &Index, id: &str, documents_max: u64) -> Result<bool, IndexError> {
+    Ok(index.counts()?.documents >= documents_max && index.stored(id)?.is_none())
+}
+
+fn too_many(task: &Task, documents_max: u64) -> Stop {
+    let (limit, used) = (count(documents_max), count(documents_max) + 1.0);
+    let detail = "the tenant has as many documents as the policy allows";
+    end(task, Reason::Documents, limit, used, detail)
 }
 
 /// What a version adds to the file, as far as it is known: text twice, since it is searched, and vectors.

@@ -39,6 +39,8 @@ pub mod runtime;
 
 pub mod attack;
 
+pub mod prove;
+
 pub mod api;
 
 pub mod server;

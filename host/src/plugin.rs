@@ -10,7 +10,7 @@ mod options;
 mod structure;
 
 pub use compile::{COMPILE_SUBCOMMAND, CompileProfile, compile_child};
-pub use componentize::componentize;
+pub use componentize::{componentize, componentize_with};
 pub use options::{OptionError, OptionSpec, OptionType, Options, check_specs, resolve};
 pub use structure::{Structure, inspect};
 

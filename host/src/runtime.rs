@@ -56,7 +56,7 @@ pub struct Runtime {
     catalog: Arc<Catalog>,
     breakers: Breakers,
     matrices: Arc<MatrixCache>,
-    guests: OnceLock<Guests>,
+    guests: OnceLock<Arc<Guests>>,
     embedder: Mutex<Option<Embedder>>,
     indexes: Mutex<HashMap<TenantId, Arc<Index>>>,
     policies: Mutex<HashMap<TenantId, Arc<Policy>>>,
@@ -148,12 +148,12 @@ impl Runtime {
     }
 
     /// What runs plugins; started at the first call.
-    pub fn guests(&self) -> Result<&Guests, Failure> {
+    pub fn guests(&self) -> Result<&Arc<Guests>, Failure> {
         if let Some(guests) = self.guests.get() {
             return Ok(guests);
         }
         let started = Guests::start(&self.config, &self.data().join("cache"))?;
-        Ok(self.guests.get_or_init(|| started))
+        Ok(self.guests.get_or_init(|| Arc::new(started)))
     }
 
     /// The model; started at the first call, which takes about 0.3 s.

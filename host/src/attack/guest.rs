@@ -3,7 +3,7 @@
 //! It does not know what the body is up to.
 
 use crate::error::{Blame, Explain};
-use crate::plugin::{PluginError, PluginKind, componentize};
+use crate::plugin::{PluginError, PluginKind, componentize, componentize_with};
 
 /// One chunk: the whole text. For guests whose point is elsewhere.
 pub const WHOLE_TEXT: &str = "
@@ -16,12 +16,51 @@ pub const WHOLE_TEXT: &str = "
 /// An answer without passages, or no chunks.
 pub const NO_PASSAGES: &str = "(i32.const 32)";
 
+/// As much of the system interface as hostile guests ask for.
+const WASI: &str = "
+    package stockade:attack;
+    package wasi:io@0.2.0 {
+        interface streams { resource output-stream; }
+        interface poll { resource pollable { block: func(); } }
+    }
+    package wasi:clocks@0.2.0 {
+        interface monotonic-clock {
+            use wasi:io/poll@0.2.0.{pollable};
+            subscribe-duration: func(nanoseconds: u64) -> pollable;
+        }
+    }
+    package wasi:filesystem@0.2.0 {
+        interface types { resource descriptor; }
+        interface preopens {
+            use types.{descriptor};
+            get-directories: func() -> list<tuple<descriptor, string>>;
+        }
+    }
+    package wasi:cli@0.2.0 {
+        interface environment { get-environment: func() -> list<tuple<string, string>>; }
+        interface stdout {
+            use wasi:io/streams@0.2.0.{output-stream};
+            get-stdout: func() -> output-stream;
+        }
+    }
+    world chunker {
+        include stockade:plugin/chunker;
+        import wasi:io/poll@0.2.0;
+        import wasi:clocks/monotonic-clock@0.2.0;
+        import wasi:filesystem/preopens@0.2.0;
+        import wasi:cli/environment@0.2.0;
+        import wasi:cli/stdout@0.2.0;
+    }";
+
 /// A core module in the making. Addresses below 1,024 are free and zero: a result at 32 is an empty one.
 #[derive(Debug, Clone)]
 pub struct Guest {
     kind: PluginKind,
     /// Imports, such as `(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))`.
     pub imports: String,
+    /// Whether it is a chunker that may import `wasi:cli` (environment, stdout), `wasi:filesystem` (preopens)
+    /// and timers (`wasi:clocks`, `wasi:io/poll`), version 0.2.0.
+    pub wasi: bool,
     /// Pages of memory that it declares.
     pub pages: u32,
     /// Whatever else the module has: functions, tables, globals, data.
@@ -63,12 +102,18 @@ impl Guest {
         Self {
             kind,
             imports: String::new(),
+            wasi: false,
             pages: 1,
             fields: String::new(),
             realloc: REALLOC.to_owned(),
             describe: "(i32.const 16)".to_owned(),
             body: body.to_owned(),
         }
+    }
+
+    /// Chunker or agent.
+    pub fn kind(&self) -> PluginKind {
+        self.kind
     }
 
     /// With these imports.
@@ -80,6 +125,12 @@ impl Guest {
     /// With these fields.
     pub fn with(mut self, fields: &str) -> Self {
         fields.clone_into(&mut self.fields);
+        self
+    }
+
+    /// With this before all that its body does.
+    pub fn first(mut self, code: &str) -> Self {
+        self.body.insert_str(0, code);
         self
     }
 
@@ -114,7 +165,10 @@ impl Guest {
     /// The component's bytes.
     pub fn build(&self) -> Result<Vec<u8>, GuestError> {
         let module = wat::parse_str(self.text()).map_err(|e| GuestError::Text(e.to_string()))?;
-        Ok(componentize(&module, self.kind)?)
+        Ok(match self.wasi {
+            true => componentize_with(&module, self.kind, WASI)?,
+            false => componentize(&module, self.kind)?,
+        })
     }
 }
 

@@ -14,5 +14,7 @@ pub fn sleeper() -> Guest {
     let body = "
         (call $block (call $subscribe (i64.const 3600000000000)))    ;; nanoseconds
         (i32.const 32)";
-    Guest::chunker(body).importing(TIMERS)
+    let mut guest = Guest::chunker(body).importing(TIMERS);
+    guest.wasi = true;
+    guest
 }

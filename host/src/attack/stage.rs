@@ -11,21 +11,22 @@ use crate::index::{Index, IndexOptions, MatrixCache, NewChunk, NewVersion, TextH
 use crate::ingest::Chunker;
 use crate::plugin::Options;
 use crate::policy::{Policy, Wasi};
-use crate::runtime::{Guests, RuntimeError};
+use crate::runtime::{Guests, Runtime, RuntimeError};
 use crate::task::{Kind, Limits, Stop, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// One engine, one model, one cache of compiled guests; the cache is gone when it is dropped.
+/// One engine, one model, one cache of compiled guests; a cache of its own is gone when it is dropped.
 #[derive(Debug)]
 pub struct Stage {
     /// What runs plugins.
-    pub guests: Guests,
+    pub guests: Arc<Guests>,
     /// The model.
     pub embedder: Embedder,
     tenant: TenantId,
-    cache: TempDir,
+    cache: PathBuf,
+    _scratch: Option<TempDir>,
 }
 
 /// An index that is gone when it is dropped.
@@ -49,16 +50,28 @@ impl Stage {
             None => Guests::start(config, cache.path())?,
         };
         Ok(Self {
-            guests,
+            guests: Arc::new(guests),
             embedder: Embedder::start(config)?,
             tenant: tenant.clone(),
-            cache,
+            cache: cache.path().to_owned(),
+            _scratch: Some(cache),
+        })
+    }
+
+    /// A stage on the engine and the model of a running host, beside its tenants.
+    pub fn within(runtime: &Runtime, tenant: &TenantId) -> Result<Self, Failure> {
+        Ok(Self {
+            guests: runtime.guests()?.clone(),
+            embedder: runtime.embedder()?,
+            tenant: tenant.clone(),
+            cache: runtime.data().join("cache"),
+            _scratch: None,
         })
     }
 
     /// Where compiled guests are kept.
     pub fn cache(&self) -> &std::path::Path {
-        self.cache.path()
+        &self.cache
     }
 
     /// A task under a policy's limits.

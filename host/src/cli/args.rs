@@ -66,6 +66,8 @@ pub(super) enum Command {
     Ps,
     /// End tasks, or all tasks of a tenant, which suspends it
     Kill(super::tasks::KillArguments),
+    /// Every limit of a policy against the guest that breaks it, beside a well-behaved tenant
+    Prove(super::prove::ProveArguments),
     /// Measure speed
     #[command(subcommand)]
     Bench(BenchCommand),

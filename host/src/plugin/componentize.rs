@@ -14,24 +14,23 @@ const WIT: &str = concat!(
     include_str!("../../../wit/agent.wit"),
 );
 
-/// What of the system interface a module may import without types of its own: timers. Whether a plugin may
-/// have them is the policy's business.
-const TIMERS: &str = "
-    package wasi:io@0.2.0 {
-        interface poll {
-            resource pollable { block: func(); }
-        }
-    }
-    package wasi:clocks@0.2.0 {
-        interface monotonic-clock {
-            use wasi:io/poll@0.2.0.{pollable};
-            subscribe-duration: func(nanoseconds: u64) -> pollable;
-        }
-    }";
-
 /// The component of a core module that has the world's imports and exports by their canonical names. A
 /// module built with `wit-bindgen` carries its own types, which are then used.
 pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginError> {
+    encode(module, kind, None)
+}
+
+/// As [`componentize`], for a module with other imports besides: `wit` declares them, in a package of its
+/// own whose world has the kind's name and includes the kind's world.
+pub fn componentize_with(
+    module: &[u8],
+    kind: PluginKind,
+    wit: &str,
+) -> Result<Vec<u8>, PluginError> {
+    encode(module, kind, Some(wit))
+}
+
+fn encode(module: &[u8], kind: PluginKind, besides: Option<&str>) -> Result<Vec<u8>, PluginError> {
     let wrong = |error: &dyn std::fmt::Display| PluginError::Componentize(format!("{error:#}"));
     let mut module = module.to_vec();
     let carries_types = wasmparser::Parser::new(0)
@@ -42,7 +41,7 @@ pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginEr
             if section.name().starts_with("component-type"))
         });
     if !carries_types {
-        let (resolve, world) = world(kind).map_err(PluginError::Componentize)?;
+        let (resolve, world) = world(kind, besides).map_err(PluginError::Componentize)?;
         let encoding = StringEncoding::UTF8;
         wit_component::embed_component_metadata(&mut module, &resolve, world, encoding)
             .map_err(|error| wrong(&error))?;
@@ -54,20 +53,20 @@ pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginEr
         .map_err(|error| wrong(&error))
 }
 
-/// The kind's world, with timers beside it: imports that a module does not use are left out of its component.
-fn world(kind: PluginKind) -> Result<(Resolve, wit_parser::WorldId), String> {
+fn world(
+    kind: PluginKind,
+    besides: Option<&str>,
+) -> Result<(Resolve, wit_parser::WorldId), String> {
     let mut resolve = Resolve::default();
-    let timed = format!(
-        "world timed {{
-            include {kind};
-            import wasi:io/poll@0.2.0;
-            import wasi:clocks/monotonic-clock@0.2.0;
-        }}"
-    );
-    let package = resolve
-        .push_source("stockade.wit", &[WIT, TIMERS, &timed].concat())
-        .map_err(|error| format!("{error:#}"))?;
-    let world = resolve.select_world(&[package], Some("timed"));
+    let mut push = |name, wit| {
+        let pushed = resolve.push_source(name, wit);
+        pushed.map_err(|error| format!("{error:#}"))
+    };
+    let mut package = push("stockade.wit", WIT)?;
+    if let Some(wit) = besides {
+        package = push("besides.wit", wit)?;
+    }
+    let world = resolve.select_world(&[package], Some(kind.as_str()));
     world
         .map(|world| (resolve, world))
         .map_err(|error| format!("{error:#}"))

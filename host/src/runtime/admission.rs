@@ -56,9 +56,14 @@ impl Drop for Place {
 struct Queued<'a>(&'a AtomicU64);
 
 impl<'a> Queued<'a> {
-    fn in_line(queued: &'a AtomicU64) -> Self {
-        queued.fetch_add(1, Ordering::Relaxed);
-        Self(queued)
+    /// One more, unless as many wait as may: asked and counted in one step.
+    fn in_line(queued: &'a AtomicU64, queued_max: u64) -> Result<Self, Stop> {
+        let one_more = |waiting| (waiting < queued_max).then_some(waiting + 1);
+        let counted = queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        counted.map(|_| Self(queued)).map_err(|_| {
+            let detail = "as many tasks of the tenant wait as the policy allows";
+            numbers(Reason::TasksQueued, queued_max, queued_max + 1, detail)
+        })
     }
 }
 
@@ -132,7 +137,7 @@ impl Gates {
         tokio::select! {
             biased;
             stop = task.ended() => Err(stop),
-            place = self.place(&gate) => place,
+            place = self.place(&gate, None) => place,
         }
     }
 
@@ -140,18 +145,16 @@ impl Gates {
     pub async fn admit(&self, task: &Task, policy: &Policy) -> Result<Place, Stop> {
         let gate = self.gate(&task.tenant, policy);
         let limits = &policy.tenant;
-        if gate.places.available_permits() == 0
-            && gate.queued.load(Ordering::Relaxed) >= limits.tasks_queued_max
-        {
-            let (limit, used) = (limits.tasks_queued_max, limits.tasks_queued_max + 1);
-            let detail = "as many tasks of the tenant wait as the policy allows";
-            return Err(numbers(Reason::TasksQueued, limit, used, detail));
-        }
-        let _queued = Queued::in_line(&gate.queued);
+        // A free place is taken at once: only what finds none counts as waiting.
+        let free = gate.places.clone().try_acquire_owned().ok();
+        let _queued = match free {
+            Some(_) => None,
+            None => Some(Queued::in_line(&gate.queued, limits.tasks_queued_max)?),
+        };
         let waited = tokio::select! {
             biased;
             stop = task.ended() => Err(stop),
-            place = self.place(&gate) => place,
+            place = self.place(&gate, free) => place,
             () = tokio::time::sleep(Duration::from_millis(limits.queue_ms_max)) => {
                 let detail = "no place became free in time";
                 Err(numbers(Reason::Queue, limits.queue_ms_max, limits.queue_ms_max, detail))
@@ -160,9 +163,16 @@ impl Gates {
         waited.inspect_err(|stop| task.end(stop.clone()))
     }
 
-    async fn place(&self, gate: &Arc<Gate>) -> Result<Place, Stop> {
+    async fn place(
+        &self,
+        gate: &Arc<Gate>,
+        free: Option<OwnedSemaphorePermit>,
+    ) -> Result<Place, Stop> {
         let closed = |_| Stop::new(Reason::Shutdown, Phase::Queued, 0.0, 0.0, "shutting down");
-        let tenant = gate.places.clone().acquire_owned().await.map_err(closed)?;
+        let tenant = match free {
+            Some(place) => place,
+            None => gate.places.clone().acquire_owned().await.map_err(closed)?,
+        };
         // Once it is one, it is given back as one, also where waiting for the host's is given up.
         let mut place = Place {
             gate: gate.clone(),

@@ -197,10 +197,15 @@ impl<T> host::Host for Context<T> {
         self.enter(Phase::HostLog)?;
         self.cross(message.len())?;
         let limit = self.task.limits.log_bytes;
-        let before = self.task.meters.add_log(message.len() as u64);
-        if before < limit {
-            let room = usize::try_from(limit - before).unwrap_or(usize::MAX);
-            let text = crate::corpus::shorten(&message, room.min(4_096));
+        let meters = &self.task.meters;
+        meters.add_log(message.len() as u64);
+        let room = limit.saturating_sub(meters.log_kept());
+        if room > 0 {
+            let room = usize::try_from(room).unwrap_or(usize::MAX);
+            // Escaping makes control characters longer, and what is written is what fills a disk.
+            let escaped = crate::corpus::shorten(&message, room.min(4_096));
+            let text = crate::corpus::shorten(&escaped, room);
+            meters.keep_log(text.len().min(room) as u64);
             tracing::debug!(target: "guest", task = %self.task.id, tenant = %self.task.tenant, ?level, "{text}");
         }
         Ok(())
@@ -219,7 +224,7 @@ impl<T> host::Host for Context<T> {
             memory_bytes: limits.memory_bytes.saturating_sub(self.limiter.bytes()),
             host_calls: left(Meter::HostCalls),
             boundary_bytes: left(Meter::Boundary),
-            log_bytes: limits.log_bytes.saturating_sub(task.usage().log_bytes),
+            log_bytes: limits.log_bytes.saturating_sub(task.meters.log_kept()),
             embed_tokens: left(Meter::EmbedTokens),
             searches: left(Meter::Searches),
             vectors_scanned: left(Meter::VectorsScanned),

@@ -80,6 +80,7 @@ pub struct Meters {
     host_wait_ns: AtomicU64,
     memory_peak: AtomicU64,
     log_bytes: AtomicU64,
+    log_kept: AtomicU64,
     charged: [AtomicU64; 7],
 }
 
@@ -102,6 +103,16 @@ impl Meters {
     /// Counts bytes of log, kept or cut.
     pub fn add_log(&self, bytes: u64) -> u64 {
         self.log_bytes.fetch_add(bytes, Relaxed)
+    }
+
+    /// Counts bytes of log that were kept.
+    pub fn keep_log(&self, bytes: u64) {
+        self.log_kept.fetch_add(bytes, Relaxed);
+    }
+
+    /// Bytes of log that were kept, in all; the rest was cut.
+    pub fn log_kept(&self) -> u64 {
+        self.log_kept.load(Relaxed)
     }
 
     /// Sets the fuel that the guest has used.
