@@ -23,6 +23,9 @@ pub enum RuntimeError {
         /// Who.
         holder: String,
     },
+    /// The engine's clock stands still.
+    #[error("no plugin is run: the thread that enforces time limits has not shown itself for a second")]
+    Unhealthy,
     /// No threads.
     #[error("cannot start threads")]
     Threads(#[source] std::io::Error),
@@ -79,6 +82,7 @@ impl Explain for RuntimeError {
         match self {
             Self::Folder { .. } => "data-folder",
             Self::Held { .. } => "data-folder-held",
+            Self::Unhealthy => "unhealthy",
             Self::Threads(_) => "threads",
             Self::Read { .. } => "read",
             Self::Label(_) | Self::Reserved(_) => "label",
@@ -93,7 +97,7 @@ impl Explain for RuntimeError {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Threads(_) | Self::Builtin(..) => Blame::Host,
+            Self::Unhealthy | Self::Threads(_) | Self::Builtin(..) => Blame::Host,
             Self::Held { .. } => Blame::Limit,
             Self::Trial(stop) => stop.blame,
             _ => Blame::Caller,
@@ -103,7 +107,7 @@ impl Explain for RuntimeError {
     fn exit(&self) -> Exit {
         match self {
             Self::Held { .. } => Exit::Refused,
-            Self::Threads(_) | Self::Builtin(..) => Exit::HostFault,
+            Self::Unhealthy | Self::Threads(_) | Self::Builtin(..) => Exit::HostFault,
             _ => Exit::Usage,
         }
     }
@@ -112,6 +116,10 @@ impl Explain for RuntimeError {
         Some(match self {
             Self::Folder { .. } => "Name another with --data or $STOCKADE_DATA.".to_owned(),
             Self::Held { .. } => "Wait until it ends, or name another with --data.".to_owned(),
+            Self::Unhealthy => {
+                "Try again; where it stays so, restart Stockade. What is stored is not affected."
+                    .to_owned()
+            }
             Self::Reserved(_) => "Choose another label with --as.".to_owned(),
             Self::Builtin(..) => "Run `cargo xtask setup` and build again.".to_owned(),
             Self::Trial(stop) => return stop.hint(),
