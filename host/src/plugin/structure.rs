@@ -7,12 +7,16 @@ use super::{PluginError, PluginKind};
 use crate::policy::Wasi;
 use serde::Serialize;
 use wasmparser::{
-    ComponentExternalKind, ComponentInstance, ComponentTypeRef, Encoding, FunctionBody, Instance,
-    Operator, Parser, Payload,
+    ComponentDefinedType, ComponentExternalKind, ComponentInstance, ComponentType,
+    ComponentTypeDeclaration, ComponentTypeRef, Encoding, FunctionBody, Instance,
+    InstanceTypeDeclaration, Operator, Parser, Payload,
 };
 
 /// Prefix of the interfaces that every plugin may import.
 const OWN: &str = "stockade:plugin/";
+
+/// Fields, cases, names or parameters of one component type. The widest honest one has some forty.
+const WIDTH_MAX: u64 = 256;
 
 /// What a component's bytes showed.
 #[derive(Debug, Clone, Serialize)]
@@ -245,12 +249,51 @@ impl Seen {
                 limit("types", self.types, shape.types)
             }
             Payload::ComponentTypeSection(section) => {
-                self.types += u64::from(section.count());
-                limit("types", self.types, shape.types)
+                for defined in section {
+                    self.count_type(&defined.map_err(malformed)?, shape)?;
+                }
+                Ok(())
             }
             _ => Ok(()),
         }
     }
+
+    /// A type with all types in it. The parser bounds the depth.
+    fn count_type(
+        &mut self,
+        defined: &ComponentType<'_>,
+        shape: &Shape,
+    ) -> Result<(), PluginError> {
+        self.types += 1;
+        limit("types", self.types, shape.types)?;
+        match defined {
+            ComponentType::Defined(value) => limit("a type of parts", width(value), WIDTH_MAX),
+            ComponentType::Func(function) => {
+                limit("a type of parts", function.params.len() as u64, WIDTH_MAX)
+            }
+            ComponentType::Component(inner) => inner.iter().try_for_each(|part| match part {
+                ComponentTypeDeclaration::Type(inner) => self.count_type(inner, shape),
+                _ => Ok(()),
+            }),
+            ComponentType::Instance(inner) => inner.iter().try_for_each(|part| match part {
+                InstanceTypeDeclaration::Type(inner) => self.count_type(inner, shape),
+                _ => Ok(()),
+            }),
+            ComponentType::Resource { .. } => Ok(()),
+        }
+    }
+}
+
+/// How many parts a value's type has side by side.
+fn width(value: &ComponentDefinedType<'_>) -> u64 {
+    let parts = match value {
+        ComponentDefinedType::Record(fields) => fields.len(),
+        ComponentDefinedType::Variant(cases) => cases.len(),
+        ComponentDefinedType::Tuple(types) => types.len(),
+        ComponentDefinedType::Flags(names) | ComponentDefinedType::Enum(names) => names.len(),
+        _ => 1,
+    };
+    parts as u64
 }
 
 /// Locals and branch tables: small in bytes, large in the compiler.
