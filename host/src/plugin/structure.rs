@@ -49,6 +49,8 @@ pub(super) struct Shape {
     data_segments: u64,
     globals: u64,
     types: u64,
+    /// Names that core modules import and export. The host keeps them all while the plugin is loaded.
+    names: u64,
     components: u64,
 }
 
@@ -63,6 +65,7 @@ pub(super) fn shape(wasi: Wasi) -> Shape {
         data_segments: 10_000,
         globals: 10_000,
         types: 10_000,
+        names: 10_000,
         components: 8,
     };
     match wasi {
@@ -72,6 +75,7 @@ pub(super) fn shape(wasi: Wasi) -> Shape {
             body: 1 << 20,
             functions: 60_000,
             instances: 32,
+            names: 100_000,
             ..small
         },
     }
@@ -87,6 +91,7 @@ struct Seen {
     data_segments: u64,
     globals: u64,
     types: u64,
+    names: u64,
     components: u64,
 }
 
@@ -244,6 +249,8 @@ impl Seen {
                 self.globals += u64::from(section.count());
                 limit("globals", self.globals, shape.globals)
             }
+            Payload::ImportSection(section) => self.count_names(section.count(), shape),
+            Payload::ExportSection(section) => self.count_names(section.count(), shape),
             Payload::TypeSection(section) => {
                 self.types += u64::from(section.count());
                 limit("types", self.types, shape.types)
@@ -256,6 +263,11 @@ impl Seen {
             }
             _ => Ok(()),
         }
+    }
+
+    fn count_names(&mut self, more: u32, shape: &Shape) -> Result<(), PluginError> {
+        self.names += u64::from(more);
+        limit("core imports and exports", self.names, shape.names)
     }
 
     /// A type with all types in it. The parser bounds the depth.
