@@ -1,6 +1,7 @@
 //! The manners that a machine can hold: what files look like, which module may know what, and that the
 //! documents keep up with the code. A rule that stands here need not be remembered by anybody.
 
+mod catalogue;
 mod source;
 
 use source::{Source, files, root, sources};

@@ -4,8 +4,8 @@
 //! knows no tenant.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use wasmtime::{Config, EngineWeak};
 
 /// How often running guests are asked whether they may go on.
@@ -18,6 +18,12 @@ pub const GUEST_STACK: usize = 512 << 10;
 /// A fuel check at least this often, so that the fuel read after a kill is true to within this many
 /// instructions: a loop otherwise keeps its count in a register.
 pub const FUEL_INTERVAL: u64 = 1_000_000;
+
+/// How long the ticker rests when no guest runs; then it shows that it is alive.
+const REST: Duration = Duration::from_millis(250);
+
+/// A ticker that showed nothing for this long is dead or starved: time limits would not be kept.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// The process's engine with its ticker. Cheap to clone; the ticker ends with the last clone.
 #[derive(Clone)]
@@ -37,6 +43,19 @@ impl Engine {
     /// The engine itself.
     pub fn wasmtime(&self) -> &wasmtime::Engine {
         &self.engine
+    }
+
+    /// Whether the ticker has shown itself within the last second. While it has not, no guest should begin:
+    /// fuel would still stop it, but nothing would ask about its time.
+    pub fn is_ticking(&self) -> bool {
+        self.ticker.silence() <= SILENCE_MAX
+    }
+
+    /// Ends the ticker as a fault would.
+    #[cfg(test)]
+    pub(crate) fn lose_ticker(&self) {
+        self.ticker.stop.store(true, Ordering::Release);
+        self.ticker.wake();
     }
 
     /// Keeps the ticker ticking for as long as the guard lives.
@@ -116,6 +135,9 @@ impl Drop for Active {
 struct Ticker {
     running: AtomicUsize,
     stop: AtomicBool,
+    started: Instant,
+    /// Milliseconds from `started` to the last sign of life.
+    beat: AtomicU64,
     thread: std::sync::OnceLock<std::thread::Thread>,
 }
 
@@ -124,6 +146,8 @@ impl Ticker {
         let ticker = Arc::new(Self {
             running: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
+            started: Instant::now(),
+            beat: AtomicU64::new(0),
             thread: std::sync::OnceLock::new(),
         });
         let weak = Arc::downgrade(&ticker);
@@ -134,10 +158,11 @@ impl Ticker {
                     if ticker.stop.load(Ordering::Acquire) {
                         return;
                     }
+                    ticker.beat();
                     let rest = ticker.running.load(Ordering::Acquire) == 0;
                     drop(ticker);
                     if rest {
-                        std::thread::park_timeout(Duration::from_secs(1));
+                        std::thread::park_timeout(REST);
                         continue;
                     }
                     #[expect(clippy::disallowed_methods, reason = "a tick is nothing but time")]
@@ -150,6 +175,16 @@ impl Ticker {
             })?;
         let _ = ticker.thread.set(handle.thread().clone());
         Ok(ticker)
+    }
+
+    fn beat(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.beat.store(now, Ordering::Release);
+    }
+
+    fn silence(&self) -> Duration {
+        let last = Duration::from_millis(self.beat.load(Ordering::Acquire));
+        self.started.elapsed().saturating_sub(last)
     }
 
     fn begin(&self) {
@@ -189,5 +224,35 @@ impl crate::error::Explain for EngineError {
     }
     fn blame(&self) -> crate::error::Blame {
         crate::error::Blame::Host
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says where it stopped")]
+
+    use super::*;
+
+    #[test]
+    fn c_12_a_lost_ticker_is_noticed() {
+        let engine = Engine::new().unwrap();
+        assert!(engine.is_ticking());
+        engine.lose_ticker();
+        let watchdog = Instant::now() + Duration::from_secs(60);
+        while engine.is_ticking() {
+            assert!(Instant::now() < watchdog, "nothing noticed");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_resting_ticker_is_alive() {
+        let engine = Engine::new().unwrap();
+        drop(engine.active());
+        let end = Instant::now() + 2 * SILENCE_MAX;
+        while Instant::now() < end {
+            std::thread::park_timeout(REST);
+        }
+        assert!(engine.is_ticking());
     }
 }

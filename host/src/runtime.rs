@@ -147,10 +147,13 @@ impl Runtime {
         &self.registry
     }
 
-    /// What runs plugins; started at the first call.
+    /// What runs plugins; started at the first call. Refused while time limits could not be kept.
     pub fn guests(&self) -> Result<&Arc<Guests>, Failure> {
         if let Some(guests) = self.guests.get() {
-            return Ok(guests);
+            return match guests.sandbox.engine().is_ticking() {
+                true => Ok(guests),
+                false => Err(RuntimeError::Unhealthy.into()),
+            };
         }
         let started = Guests::start(&self.config, &self.data().join("cache"))?;
         Ok(self.guests.get_or_init(|| Arc::new(started)))
@@ -215,4 +218,28 @@ impl Runtime {
 /// A panic elsewhere must not take everything with it: what these locks guard is valid at every step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says where it stopped")]
+
+    use super::*;
+
+    #[test]
+    fn c_12_a_host_whose_clock_stands_still_admits_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = Runtime::open(folder.path()).unwrap();
+        let engine = runtime.guests().unwrap().sandbox.engine().clone();
+        engine.lose_ticker();
+        let watchdog = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let refused = loop {
+            match runtime.guests() {
+                Err(failure) => break failure,
+                Ok(_) => assert!(std::time::Instant::now() < watchdog, "still admitting"),
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(refused.code, "unhealthy");
+    }
 }

@@ -81,6 +81,10 @@ impl Sandbox {
         let Some(runtime) = &self.executor.0 else {
             return Err(Stop::host(task.phase(), "the guests' threads are gone"));
         };
+        if !self.engine.is_ticking() {
+            let detail = "the thread that enforces time limits has not shown itself for a second";
+            return Err(Stop::host(task.phase(), detail));
+        }
         let work = one_call(self.engine.clone(), task.clone(), host, call);
         let handle = AbortOnDropHandle::new(runtime.spawn(work));
         match handle.await {

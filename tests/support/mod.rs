@@ -1,6 +1,7 @@
 //! What every test needs: a data folder of its own, the program, and small guests.
 
 pub mod guests;
+pub mod process;
 pub mod stage;
 
 use serde_json::Value;

@@ -107,7 +107,7 @@ impl Context<AgentHost> {
     }
 
     fn hold(&mut self, vector: Embedding) -> Result<Resource<Embedding>, Refusal> {
-        Ok(self.table.push(vector)?)
+        Ok(self.hand_out(vector)?)
     }
 
     fn vector(&self, handle: &Resource<Embedding>) -> Result<Embedding, Refusal> {

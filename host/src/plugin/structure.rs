@@ -7,12 +7,16 @@ use super::{PluginError, PluginKind};
 use crate::policy::Wasi;
 use serde::Serialize;
 use wasmparser::{
-    ComponentExternalKind, ComponentInstance, ComponentTypeRef, Encoding, FunctionBody, Instance,
-    Operator, Parser, Payload,
+    ComponentDefinedType, ComponentExternalKind, ComponentInstance, ComponentType,
+    ComponentTypeDeclaration, ComponentTypeRef, Encoding, FunctionBody, Instance,
+    InstanceTypeDeclaration, Operator, Parser, Payload,
 };
 
 /// Prefix of the interfaces that every plugin may import.
 const OWN: &str = "stockade:plugin/";
+
+/// Fields, cases, names or parameters of one component type. The widest honest one has some forty.
+const WIDTH_MAX: u64 = 256;
 
 /// What a component's bytes showed.
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +49,8 @@ pub(super) struct Shape {
     data_segments: u64,
     globals: u64,
     types: u64,
+    /// Names that core modules import and export. The host keeps them all while the plugin is loaded.
+    names: u64,
     components: u64,
 }
 
@@ -59,6 +65,7 @@ pub(super) fn shape(wasi: Wasi) -> Shape {
         data_segments: 10_000,
         globals: 10_000,
         types: 10_000,
+        names: 10_000,
         components: 8,
     };
     match wasi {
@@ -68,6 +75,7 @@ pub(super) fn shape(wasi: Wasi) -> Shape {
             body: 1 << 20,
             functions: 60_000,
             instances: 32,
+            names: 100_000,
             ..small
         },
     }
@@ -83,6 +91,7 @@ struct Seen {
     data_segments: u64,
     globals: u64,
     types: u64,
+    names: u64,
     components: u64,
 }
 
@@ -240,17 +249,63 @@ impl Seen {
                 self.globals += u64::from(section.count());
                 limit("globals", self.globals, shape.globals)
             }
+            Payload::ImportSection(section) => self.count_names(section.count(), shape),
+            Payload::ExportSection(section) => self.count_names(section.count(), shape),
             Payload::TypeSection(section) => {
                 self.types += u64::from(section.count());
                 limit("types", self.types, shape.types)
             }
             Payload::ComponentTypeSection(section) => {
-                self.types += u64::from(section.count());
-                limit("types", self.types, shape.types)
+                for defined in section {
+                    self.count_type(&defined.map_err(malformed)?, shape)?;
+                }
+                Ok(())
             }
             _ => Ok(()),
         }
     }
+
+    fn count_names(&mut self, more: u32, shape: &Shape) -> Result<(), PluginError> {
+        self.names += u64::from(more);
+        limit("core imports and exports", self.names, shape.names)
+    }
+
+    /// A type with all types in it. The parser bounds the depth.
+    fn count_type(
+        &mut self,
+        defined: &ComponentType<'_>,
+        shape: &Shape,
+    ) -> Result<(), PluginError> {
+        self.types += 1;
+        limit("types", self.types, shape.types)?;
+        match defined {
+            ComponentType::Defined(value) => limit("a type of parts", width(value), WIDTH_MAX),
+            ComponentType::Func(function) => {
+                limit("a type of parts", function.params.len() as u64, WIDTH_MAX)
+            }
+            ComponentType::Component(inner) => inner.iter().try_for_each(|part| match part {
+                ComponentTypeDeclaration::Type(inner) => self.count_type(inner, shape),
+                _ => Ok(()),
+            }),
+            ComponentType::Instance(inner) => inner.iter().try_for_each(|part| match part {
+                InstanceTypeDeclaration::Type(inner) => self.count_type(inner, shape),
+                _ => Ok(()),
+            }),
+            ComponentType::Resource { .. } => Ok(()),
+        }
+    }
+}
+
+/// How many parts a value's type has side by side.
+fn width(value: &ComponentDefinedType<'_>) -> u64 {
+    let parts = match value {
+        ComponentDefinedType::Record(fields) => fields.len(),
+        ComponentDefinedType::Variant(cases) => cases.len(),
+        ComponentDefinedType::Tuple(types) => types.len(),
+        ComponentDefinedType::Flags(names) | ComponentDefinedType::Enum(names) => names.len(),
+        _ => 1,
+    };
+    parts as u64
 }
 
 /// Locals and branch tables: small in bytes, large in the compiler.

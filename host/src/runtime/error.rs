@@ -24,6 +24,9 @@ pub enum RuntimeError {
         /// Who.
         holder: String,
     },
+    /// The engine's clock stands still.
+    #[error("no plugin is run: the thread that enforces time limits has not shown itself for a second")]
+    Unhealthy,
     /// No threads.
     #[error("cannot start threads")]
     Threads(#[source] std::io::Error),
@@ -110,6 +113,7 @@ impl Explain for RuntimeError {
         match self {
             Self::Folder { .. } => "data-folder",
             Self::Held { .. } => "data-folder-held",
+            Self::Unhealthy => "unhealthy",
             Self::Threads(_) => "threads",
             Self::Read { .. } => "read",
             Self::Label(_) | Self::Reserved(_) => "label",
@@ -127,7 +131,7 @@ impl Explain for RuntimeError {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Threads(_) | Self::Builtin(..) => Blame::Host,
+            Self::Unhealthy | Self::Threads(_) | Self::Builtin(..) => Blame::Host,
             Self::Held { .. } => Blame::Limit,
             Self::Trial(stop) => stop.blame,
             Self::BreakerOpen { .. } | Self::Quarantined { .. } => Blame::Guest,
@@ -139,7 +143,7 @@ impl Explain for RuntimeError {
         match self {
             Self::Held { .. } | Self::BreakerOpen { .. } => Exit::Refused,
             Self::Quarantined { .. } => Exit::Partial,
-            Self::Threads(_) | Self::Builtin(..) => Exit::HostFault,
+            Self::Unhealthy | Self::Threads(_) | Self::Builtin(..) => Exit::HostFault,
             _ => Exit::Usage,
         }
     }
@@ -149,6 +153,10 @@ impl Explain for RuntimeError {
             Self::Folder { .. } => "Name another with --data or $STOCKADE_DATA.".to_owned(),
             Self::Held { .. } => "Wait until it ends, or name another with --data.".to_owned(),
             Self::NoTask(_) => "`stockade ps` lists those that are.".to_owned(),
+            Self::Unhealthy => {
+                "Try again; where it stays so, restart Stockade. What is stored is not affected."
+                    .to_owned()
+            }
             Self::Reserved(_) => "Choose another label with --as.".to_owned(),
             Self::Builtin(..) => "Run `cargo xtask setup` and build again.".to_owned(),
             Self::Trial(stop) => return stop.hint(),

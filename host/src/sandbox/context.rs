@@ -10,7 +10,7 @@ use crate::bindings::chunker::stockade::plugin::{host, options};
 use crate::task::{Meter, Phase, Task};
 use std::sync::Arc;
 use std::time::Instant;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 
 /// A guest was stopped; the task says why.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -74,6 +74,15 @@ impl<T> Context<T> {
     pub fn cross(&self, bytes: usize) -> Result<(), Halted> {
         let charged = self.task.charge_or_end(Meter::Boundary, bytes as u64);
         charged.map_err(|_| Halted)
+    }
+
+    /// Gives the guest a handle of `resource`; beyond the limit the guest is halted.
+    pub fn hand_out<R: Send + 'static>(&mut self, resource: R) -> Result<Resource<R>, Halted> {
+        self.table.push(resource).map_err(|_| {
+            let stop = super::verdict::handles(&self.task, self.task.phase());
+            self.task.end(stop);
+            Halted
+        })
     }
 
     /// Begins a host call, before anything of it is done: refused calls count too.
@@ -150,7 +159,13 @@ impl<T> Context<T> {
     pub(super) fn leave_guest(&mut self, fuel: u64) {
         let ended_within = self.fuel_at_entry == Some(fuel);
         match self.host_call {
-            Some(call) => self.task.enter(call.phase),
+            Some(call) => {
+                // It ran dry while it made room for a result: by the time that the engine says so, the call is over.
+                if fuel == 0 {
+                    self.task.end(super::verdict::fuel(&self.task));
+                }
+                self.task.enter(call.phase)
+            }
             None if self.running == Phase::Call && !ended_within => self.task.enter(Phase::Result),
             None => self.running,
         };

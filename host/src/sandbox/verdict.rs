@@ -54,11 +54,7 @@ fn trapped(task: &Task, phase: Phase, trap: Trap) -> Stop {
         phase
     };
     match trap {
-        Trap::OutOfFuel => {
-            let limit = count(task.limits.fuel);
-            let detail = "the guest used all its instructions";
-            Stop::new(Reason::Fuel, phase, limit, limit, detail)
-        }
+        Trap::OutOfFuel => out_of_fuel(task, phase),
         Trap::StackOverflow => {
             let limit = count(crate::engine::GUEST_STACK as u64 / 1024);
             let detail = "the guest's call stack overflowed (limit in KiB)";
@@ -80,10 +76,21 @@ fn oversized(task: &Task, phase: Phase) -> Stop {
     Stop::new(reason, phase, limit, count(used).max(limit), detail)
 }
 
-fn handles(task: &Task, phase: Phase) -> Stop {
+pub(super) fn handles(task: &Task, phase: Phase) -> Stop {
     let limit = count(task.limits.handles);
     let detail = "the guest holds too many handles";
     Stop::new(Reason::Handles, phase, limit, limit + 1.0, detail)
+}
+
+fn out_of_fuel(task: &Task, phase: Phase) -> Stop {
+    let limit = count(task.limits.fuel);
+    let detail = "the guest used all its instructions";
+    Stop::new(Reason::Fuel, phase, limit, limit, detail)
+}
+
+/// The guest's instructions ran out where it is now.
+pub(super) fn fuel(task: &Task) -> Stop {
+    out_of_fuel(task, task.phase())
 }
 
 /// The guest's CPU ran out.
