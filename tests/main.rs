@@ -17,6 +17,7 @@ mod bench;
 mod docs;
 mod ingest;
 mod limits;
+mod neighbour;
 mod plugins;
 mod tenancy;
 mod tidy;

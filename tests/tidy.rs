@@ -19,6 +19,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("html5gum", &["loader"]),
     ("indicatif", &["cli"]),
     ("ort", &["embedder"]),
+    ("plotters", &["plot"]),
     ("prost", &["embedder"]),
     ("pulp", &["index"]),
     ("rusqlite", &["db"]),

@@ -4,6 +4,7 @@
 //! Types and conversions; no behaviour.
 
 mod bench;
+mod neighbour;
 mod query;
 mod tenants;
 
@@ -12,6 +13,10 @@ pub use bench::{
     BenchWorkloadJson, SpreadJson,
 };
 
+pub use neighbour::{
+    BenchNeighbourJson, NeighbourArmJson, NeighbourClassJson, NeighbourLatencyJson,
+    NeighbourRatioJson, NeighbourRatiosJson, NeighbourTargetJson, NeighbourWorkloadJson,
+};
 pub use query::{
     EvalAgentJson, EvalFailureJson, EvalJson, HopJson, LatencyJson, PassageJson, QueryJson,
     ReceiptJson,

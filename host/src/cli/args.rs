@@ -239,6 +239,8 @@ pub(super) struct EvalArguments {
 pub(super) enum BenchCommand {
     /// Documents a second and peak memory of ingest
     Ingest(BenchIngestArguments),
+    /// What a tenant notices of its neighbours, honest and hostile
+    Neighbour(super::bench::BenchNeighbourArguments),
 }
 
 #[derive(Debug, Args)]

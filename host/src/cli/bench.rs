@@ -3,12 +3,15 @@
 mod child;
 mod error;
 mod ingest;
+mod neighbour;
 mod report;
 mod scenario;
 mod stage;
 mod statistics;
 mod tree;
 mod workload;
+
+pub(super) use neighbour::BenchNeighbourArguments;
 
 use super::Session;
 use super::args::BenchCommand;
@@ -17,5 +20,6 @@ use crate::error::{Exit, Failure};
 pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit, Failure> {
     match command {
         BenchCommand::Ingest(arguments) => ingest::run(session, arguments).await,
+        BenchCommand::Neighbour(arguments) => neighbour::run(session, arguments).await,
     }
 }

@@ -58,6 +58,11 @@ pub(super) fn find(label: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.label == label)
 }
 
+/// The bytes of a built-in plugin.
+pub fn component(label: &str) -> Option<&'static [u8]> {
+    find(label).map(|builtin| builtin.bytes)
+}
+
 pub(super) fn is_reserved(label: &str) -> bool {
     find(label).is_some() || RESERVED.contains(&label)
 }
