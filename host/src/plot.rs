@@ -297,7 +297,7 @@ impl Figure {
         let mut chart = ChartBuilder::on(area)
             .caption(&panel.title, text(15))
             .margin(8 * scale)
-            .x_label_area_size(42 * scale)
+            .x_label_area_size(38 * scale)
             .y_label_area_size(52 * scale)
             .build_cartesian_2d(self.x.marks(), self.y.marks())
             .map_err(draw_error)?;

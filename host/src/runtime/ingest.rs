@@ -163,6 +163,7 @@ impl Runtime {
                 document_bytes_max: policy.ingest.document_kib_max << 10,
             },
             reuse,
+            tokenizing: Arc::new(Semaphore::new(1)),
         })
     }
 
