@@ -130,8 +130,8 @@ mod tests {
         // Whoever works holds the only thread for 40 ms, and something is due every 10.
         let work = |_| async { std::thread::park_timeout(Duration::from_millis(40)) };
         let interval = Duration::from_millis(10);
-        let asked = open_loop(0..5, interval, &CancellationToken::new(), work);
-        let asked = executor.block_on(asked);
+        let never = CancellationToken::new();
+        let asked = executor.block_on(open_loop(0..5, interval, &never, work));
         for (place, asked) in (0u32..).zip(&asked) {
             assert_eq!(asked.due, interval * place);
             let least = Duration::from_millis(38) * (place + 1) - interval * place;
