@@ -14,6 +14,28 @@ fn default_policy() -> Policy {
     Policy::shipped("default").unwrap()
 }
 
+/// What one class must say when nothing went wrong.
+#[track_caller]
+fn unharmed(class: &Value) {
+    for arm in ["alone", "honest", "hostile"] {
+        let arm = &class[arm];
+        assert_eq!(arm["requests"], 12, "{class}");
+        for count in ["failed", "stopped", "different"] {
+            assert_eq!(arm[count], 0, "{count}: {class}");
+        }
+        assert!(arm["latency_ms"]["p50"].as_f64() > Some(0.0), "{class}");
+    }
+    assert!(class["isolation"]["p99"]["ratio"].is_f64(), "{class}");
+    assert!(class["sharing"]["p50"]["low"].is_f64(), "{class}");
+    assert_eq!(class["alone"]["neighbour_tasks"], 0);
+    assert_eq!(
+        class["honest"]["neighbour_failures"],
+        serde_json::json!({}),
+        "{class}"
+    );
+    assert_eq!(class["ok"], false, "12 questions prove nothing: {class}");
+}
+
 #[test]
 fn a_small_measurement_finds_no_harm_and_leaves_nothing() {
     let bench = Bench::new();
@@ -49,25 +71,7 @@ fn a_small_measurement_finds_no_harm_and_leaves_nothing() {
     let classes = said["classes"].as_array().unwrap();
     let names: Vec<&Value> = classes.iter().map(|class| &class["class"]).collect();
     assert_eq!(names, ["cpu", "embedder"]);
-    for class in classes {
-        for arm in ["alone", "honest", "hostile"] {
-            let arm = &class[arm];
-            assert_eq!(arm["requests"], 12, "{said}");
-            for count in ["failed", "stopped", "different"] {
-                assert_eq!(arm[count], 0, "{count}: {said}");
-            }
-            assert!(arm["latency_ms"]["p50"].as_f64() > Some(0.0), "{said}");
-        }
-        assert!(class["isolation"]["p99"]["ratio"].is_f64(), "{said}");
-        assert!(class["sharing"]["p50"]["low"].is_f64(), "{said}");
-        assert_eq!(class["alone"]["neighbour_tasks"], 0);
-        assert_eq!(
-            class["honest"]["neighbour_failures"],
-            serde_json::json!({}),
-            "{said}"
-        );
-        assert_eq!(class["ok"], false, "12 questions prove nothing: {said}");
-    }
+    classes.iter().for_each(unharmed);
     assert!(
         classes[0]["hostile"]["neighbour_failures"]["fuel"].as_u64() > Some(0),
         "{said}"

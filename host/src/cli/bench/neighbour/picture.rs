@@ -7,9 +7,9 @@ use crate::plot::{Axis, Figure, Panel};
 /// Shares on the horizontal axis, by how many nines they have.
 const NINES: [(f64, &str); 6] = [
     (0.0, "0"),
-    (0.301_03, "50"),
+    (std::f64::consts::LOG10_2, "50"),
     (1.0, "90"),
-    (1.301_03, "95"),
+    (1.0 + std::f64::consts::LOG10_2, "95"),
     (2.0, "99"),
     (3.0, "99.9"),
 ];
