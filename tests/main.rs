@@ -21,6 +21,7 @@ mod docs;
 mod ingest;
 mod kills;
 mod limits;
+mod neighbour;
 mod plugins;
 mod prove;
 mod tenancy;

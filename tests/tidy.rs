@@ -22,6 +22,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["server"]),
     ("indicatif", &["cli"]),
     ("ort", &["embedder"]),
+    ("plotters", &["plot"]),
     ("prost", &["embedder"]),
     ("pulp", &["index"]),
     ("rusqlite", &["db"]),

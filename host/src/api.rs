@@ -5,6 +5,7 @@
 
 mod bench;
 mod bench_sandbox;
+mod neighbour;
 mod prove;
 mod query;
 mod tasks;
@@ -17,6 +18,10 @@ pub use bench::{
 pub use bench_sandbox::{
     BenchDeterminismJson, BenchKillsJson, BenchSandboxJson, BenchSoakJson, BenchSoakMeterJson,
     BenchStartJson,
+};
+pub use neighbour::{
+    BenchNeighbourJson, NeighbourArmJson, NeighbourClassJson, NeighbourLatencyJson,
+    NeighbourRatioJson, NeighbourRatiosJson, NeighbourTargetJson, NeighbourWorkloadJson,
 };
 
 pub use prove::{ProveJson, ProveRowJson, VictimJson};

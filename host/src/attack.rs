@@ -3,6 +3,7 @@
 //!
 //! What is proven with them is the business of whoever proves: `stockade prove`, `stockade bench`, tests.
 
+mod classes;
 mod guest;
 mod hostile;
 mod kill;
@@ -10,6 +11,7 @@ mod load;
 mod sleeper;
 mod stage;
 
+pub use classes::{Class, compile_bomb, distinct};
 pub use guest::{Guest, GuestError, NO_PASSAGES, WHOLE_TEXT};
 pub use hostile::{Hostile, hostile_guests};
 pub use kill::{FILLED_MIB, Freed, KillError, KillKind, Kills, Overrun, Try};

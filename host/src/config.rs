@@ -20,7 +20,8 @@ pub struct Config {
     pub embed_batch_tokens: usize,
     /// Tokens that may wait in the embedder's queue, over all tenants.
     pub embed_queue_tokens_max: usize,
-    /// Threads that run guests. Default: one a core.
+    /// Threads that run guests. Default: four a core, so that the operating system can take a core from a guest
+    /// that fills memory, which the engine cannot interrupt.
     pub guest_threads: usize,
     /// Tasks that may run at once, over all tenants.
     pub tasks_running_max: usize,
@@ -42,7 +43,7 @@ impl Default for Config {
             embed_workers: cores,
             embed_batch_tokens: 256,
             embed_queue_tokens_max: 1_000_000,
-            guest_threads: cores,
+            guest_threads: (4 * cores).min(256),
             tasks_running_max: 256,
             vector_cache_mib: 256,
             open_indexes_max: 64,

@@ -17,6 +17,7 @@ use crate::sandbox::Sandbox;
 use crate::task::{Meter, Phase, Reason, Stop, Task, count};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// What every document of a tenant goes through.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Line {
     pub room: Room,
     /// Whether texts that the tenant has already are embedded again.
     pub reuse: bool,
+    /// One document of the tenant is tokenised at a time.
+    pub tokenizing: Arc<Semaphore>,
 }
 
 /// How much a tenant may keep.
@@ -270,7 +273,8 @@ impl Line {
             .filter(|hash| vectors.contains_key(hash))
             .count() as u64;
         task.enter(Phase::Tokenize);
-        let (missing, tokens) = self.tokenize(task, document, &chunks, &texts, &vectors)?;
+        let tokenized = self.tokenize(task, document, &chunks, &texts, &vectors);
+        let (missing, tokens) = tokenized.await?;
         let total: u64 = tokens.iter().map(|t| t.len() as u64).sum();
         task.charge_or_end(Meter::EmbedTokens, total)?;
         task.enter(Phase::Embed);
@@ -313,26 +317,39 @@ impl Line {
         blocking(move || index.known_vectors(&texts)).await
     }
 
-    /// The texts that need embedding, each once, with their tokens.
-    fn tokenize(
+    /// The texts that need embedding, each once, with their tokens. Off the threads that answer questions, and
+    /// one document at a time: a tenant whose chunks overlap has megabytes to tokenise.
+    async fn tokenize(
         &self,
-        task: &Task,
+        task: &Arc<Task>,
         document: &Document,
         chunks: &[Chunk],
         texts: &[TextHash],
         known: &HashMap<TextHash, Embedding>,
-    ) -> Result<(Vec<TextHash>, Vec<Tokens>), Stop> {
+    ) -> Result<(Vec<TextHash>, Vec<Tokens>), IngestError> {
         let mut seen = HashSet::new();
-        let (mut missing, mut tokens) = (vec![], vec![]);
+        let (mut missing, mut wanted) = (vec![], vec![]);
         for (chunk, &hash) in chunks.iter().zip(texts) {
             let again = known.contains_key(&hash) || (self.reuse && !seen.insert(hash));
             if !again {
-                task.check()?;
                 missing.push(hash);
-                tokens.push(self.embedder.tokenize(chunk.text(&document.text)));
+                wanted.push(chunk.text(&document.text).to_owned());
             }
         }
-        Ok((missing, tokens))
+        let _turn = tokio::select! {
+            biased;
+            stop = task.ended() => return Err(stop.into()),
+            turn = self.tokenizing.acquire() => turn,
+        };
+        let (embedder, killed) = (self.embedder.clone(), task.clone());
+        let tokens = move || -> Result<Vec<Tokens>, Stop> {
+            let one = |text: &String| killed.check().map(|()| embedder.tokenize(text));
+            wanted.iter().map(one).collect()
+        };
+        match tokio::task::spawn_blocking(tokens).await {
+            Ok(tokens) => Ok((missing, tokens?)),
+            Err(error) => Err(Stop::host(Phase::Tokenize, &error.to_string()).into()),
+        }
     }
 }
 

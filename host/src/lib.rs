@@ -5,6 +5,8 @@
 
 pub mod error;
 
+pub mod plot;
+
 pub mod corpus;
 
 pub mod config;

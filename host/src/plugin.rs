@@ -139,21 +139,25 @@ impl Loader {
     /// The component of `bytes` under the checks of a policy's `wasi`. Blocks while it compiles: at
     /// most one compilation runs at a time.
     pub fn load(&self, bytes: &[u8], wasi: Wasi) -> Result<Loaded, PluginError> {
+        self.load_unless(bytes, wasi, &|| false)
+    }
+
+    /// As [`Loader::load`]; gives up, and ends the compiler, as soon as `given_up` says so.
+    pub fn load_unless(
+        &self,
+        bytes: &[u8],
+        wasi: Wasi,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Loaded, PluginError> {
         let digest = Digest::of(bytes);
         if let Some(loaded) = self.in_memory(&digest, wasi) {
             return Ok(loaded);
         }
         let structure = Arc::new(inspect(bytes, wasi)?);
-        let _one_at_a_time = lock(&self.compiling);
-        if let Some(loaded) = self.in_memory(&digest, wasi) {
-            return Ok(loaded);
-        }
-        let began = Instant::now();
-        let (component, compiled) = self.compiled(&digest, bytes, wasi)?;
-        let compile_time = if compiled {
-            began.elapsed()
-        } else {
-            Duration::ZERO
+        // What was compiled before does not wait for what others compile now.
+        let (component, compile_time) = match self.cached(&digest) {
+            Some(component) => (component, Duration::ZERO),
+            None => self.compiled(&digest, bytes, wasi, given_up)?,
         };
         let loaded = Loaded {
             digest,
@@ -170,21 +174,30 @@ impl Loader {
         lock(&self.loaded).get(&(*digest, wasi)).cloned()
     }
 
+    fn cached(&self, digest: &Digest) -> Option<Component> {
+        let artefact = self.cache.get(digest)?;
+        self.cache.component(self.engine.wasmtime(), &artefact)
+    }
+
+    /// The component and how long compiling took: no time where somebody else did it meanwhile.
     fn compiled(
         &self,
         digest: &Digest,
         bytes: &[u8],
         wasi: Wasi,
-    ) -> Result<(Component, bool), PluginError> {
-        if let Some(artefact) = self.cache.get(digest)
-            && let Some(component) = self.cache.component(self.engine.wasmtime(), &artefact)
-        {
-            return Ok((component, false));
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<(Component, Duration), PluginError> {
+        let _one_at_a_time = lock(&self.compiling);
+        if let Some(component) = self.cached(digest) {
+            return Ok((component, Duration::ZERO));
         }
-        let output = compile::compile(&self.compiler, bytes, wasi, self.cache.folder())?;
+        let began = Instant::now();
+        let folder = self.cache.folder();
+        let output = compile::compile(&self.compiler, bytes, wasi, folder, given_up)?;
         let artefact = self.cache.put(digest, &output)?;
         let component = self.cache.component(self.engine.wasmtime(), &artefact);
-        component.map(|c| (c, true)).ok_or(PluginError::Artefact)
+        let component = component.ok_or(PluginError::Artefact)?;
+        Ok((component, began.elapsed()))
     }
 
     fn remember(&self, wasi: Wasi, loaded: &Loaded) {
@@ -277,6 +290,9 @@ pub enum PluginError {
     /// The compiler died.
     #[error("compiling the plugin failed: {0}")]
     CompilerCrash(String),
+    /// Whoever wanted it waits no longer.
+    #[error("compiling the plugin was given up")]
+    GivenUp,
     /// A core module does not make a component of the world.
     #[error("no component can be made of the module: {0}")]
     Componentize(String),
@@ -321,6 +337,7 @@ impl Explain for PluginError {
             Self::Invalid(_) => "plugin-invalid",
             Self::CompileLimit { .. } => "plugin-compile-limit",
             Self::CompilerCrash(_) => "plugin-compiler-crash",
+            Self::GivenUp => "plugin-given-up",
             Self::Componentize(_) => "plugin-componentize",
             Self::Describe { .. } => "plugin-describe",
             Self::Damaged { .. } => "plugin-damaged",
@@ -331,6 +348,7 @@ impl Explain for PluginError {
     fn blame(&self) -> Blame {
         match self {
             Self::Artefact | Self::Damaged { .. } | Self::Io { .. } => Blame::Host,
+            Self::GivenUp => Blame::Caller,
             _ => Blame::Guest,
         }
     }

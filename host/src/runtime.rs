@@ -20,7 +20,7 @@ mod tenants;
 mod trial;
 
 pub use admission::{Gates, Place};
-pub use builtin::builtin_plugin;
+pub use builtin::component as builtin_component;
 pub use doctor::Finding;
 pub use error::RuntimeError;
 pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
@@ -40,14 +40,16 @@ use crate::embedder::Embedder;
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::index::{Index, IndexOptions, MatrixCache};
-use crate::plugin::Loader;
-use crate::policy::{Policy, PolicySource};
+use crate::plugin::{Loaded, Loader};
+use crate::policy::{Policy, PolicySource, Wasi};
 use crate::sandbox::Sandbox;
+use crate::task::{Phase, Stop};
 use breaker::Breakers;
 use resolve::Linked;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio_util::sync::CancellationToken;
 
 /// A running host over one data folder.
 #[derive(Debug)]
@@ -81,7 +83,7 @@ pub struct Guests {
     /// Runs calls.
     pub sandbox: Sandbox,
     /// Compiles and loads.
-    pub loader: Loader,
+    pub loader: Arc<Loader>,
 }
 
 impl Guests {
@@ -95,8 +97,19 @@ impl Guests {
         let engine = Engine::new()?;
         let sandbox =
             Sandbox::new(engine.clone(), config.guest_threads).map_err(RuntimeError::Threads)?;
-        let loader = Loader::new(engine, cache, compiler)?;
+        let loader = Arc::new(Loader::new(engine, cache, compiler)?);
         Ok(Self { sandbox, loader })
+    }
+
+    /// The component of `bytes`, compiled off the caller's thread where it has to be: threads that answer
+    /// must not wait for compilers. Dropping the future ends the compiler.
+    pub async fn load(&self, bytes: Vec<u8>, wasi: Wasi) -> Result<Loaded, Failure> {
+        let given_up = CancellationToken::new();
+        let _dropped = given_up.clone().drop_guard();
+        let loader = self.loader.clone();
+        let load = move || loader.load_unless(&bytes, wasi, &|| given_up.is_cancelled());
+        let joined = tokio::task::spawn_blocking(load).await;
+        Ok(joined.map_err(|error| Stop::host(Phase::Queued, &error.to_string()))??)
     }
 }
 

@@ -257,6 +257,8 @@ pub(super) enum BenchCommand {
     Ingest(BenchIngestArguments),
     /// Time from a kill to a free place, start-up, sameness, and what many hostile tasks leave behind
     Sandbox(super::bench::SandboxArguments),
+    /// What a tenant notices of its neighbours, honest and hostile
+    Neighbour(super::bench::BenchNeighbourArguments),
 }
 
 #[derive(Debug, Args)]

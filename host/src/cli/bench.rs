@@ -3,6 +3,7 @@
 mod child;
 mod error;
 mod ingest;
+mod neighbour;
 mod report;
 mod sandbox;
 mod scenario;
@@ -11,6 +12,7 @@ mod statistics;
 mod tree;
 mod workload;
 
+pub(super) use neighbour::BenchNeighbourArguments;
 pub(super) use sandbox::SandboxArguments;
 
 use super::Session;
@@ -21,5 +23,6 @@ pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit
     match command {
         BenchCommand::Ingest(arguments) => ingest::run(session, arguments).await,
         BenchCommand::Sandbox(arguments) => sandbox::run(session, arguments).await,
+        BenchCommand::Neighbour(arguments) => neighbour::run(session, arguments).await,
     }
 }

@@ -175,7 +175,7 @@ fn list(out: &Output, plugins: &[PluginJson]) {
 
 /// A plugin's health in a few words.
 pub(super) fn state(health: &HealthJson) -> String {
-    let mut words = match (health.state, health.retry_in_s) {
+    let mut words = match (&*health.state, health.retry_in_s) {
         ("open", Some(seconds)) => {
             let stops = plural(health.breaker_stops, "stop");
             format!("breaker open after {stops}, tries again in {seconds} s")

@@ -5,7 +5,7 @@
 
 use super::PluginError;
 use crate::policy::Wasi;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -57,12 +57,18 @@ pub const COMPILE_SUBCOMMAND: &str = "__compile";
 /// The child's exit status for a component that is not valid.
 const INVALID: u8 = 65;
 
-/// Compiles `bytes` by running `compiler`; the artefact's bytes.
+/// How willingly the child leaves the processor to everybody else: as much as there is. Whoever installs
+/// a plugin can wait; whoever asks a question meanwhile must not notice.
+const CHILD_NICE: i32 = 19;
+
+/// Compiles `bytes` by running `compiler`; the artefact's bytes. The child is killed when `given_up` says
+/// that nobody waits for them any more.
 pub(super) fn compile(
     compiler: &Path,
     bytes: &[u8],
     wasi: Wasi,
     scratch: &Path,
+    given_up: &dyn Fn() -> bool,
 ) -> Result<Vec<u8>, PluginError> {
     let profile = CompileProfile::of(wasi);
     let io = |what, source| PluginError::Io {
@@ -70,6 +76,9 @@ pub(super) fn compile(
         path: scratch.to_owned(),
         source,
     };
+    if given_up() {
+        return Err(PluginError::GivenUp);
+    }
     let output = tempfile::NamedTempFile::new_in(scratch).map_err(|e| io("write to", e))?;
     let mut child = Command::new(compiler)
         .arg(COMPILE_SUBCOMMAND)
@@ -87,7 +96,11 @@ pub(super) fn compile(
         })?;
     feed(&mut child, bytes);
     let said = listen(&mut child);
-    let status = wait(&mut child, profile.wall).map_err(|e| io("wait for the compiler in", e))?;
+    let status =
+        wait(&mut child, profile.wall, given_up).map_err(|e| io("wait for the compiler in", e))?;
+    if status.is_none() && given_up() {
+        return Err(PluginError::GivenUp);
+    }
     let said = said
         .and_then(|thread| thread.join().ok())
         .unwrap_or_default();
@@ -112,14 +125,18 @@ fn listen(child: &mut Child) -> Option<std::thread::JoinHandle<String>> {
     }))
 }
 
-/// The exit status, or nothing when the wall time passed and the child was killed.
-fn wait(child: &mut Child, wall: Duration) -> std::io::Result<Option<std::process::ExitStatus>> {
+/// The exit status, or nothing when the wall time passed or it was given up, and the child was killed.
+fn wait(
+    child: &mut Child,
+    wall: Duration,
+    given_up: &dyn Fn() -> bool,
+) -> std::io::Result<Option<std::process::ExitStatus>> {
     let deadline = Instant::now() + wall;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= deadline {
+        if Instant::now() >= deadline || given_up() {
             child.kill()?;
             child.wait()?;
             return Ok(None);
@@ -212,5 +229,6 @@ fn limit_self(profile: &str) -> Result<(), (u8, String)> {
         };
         setrlimit(resource, limit).map_err(|e| (1, e.to_string()))?;
     }
+    setpriority_process(None, CHILD_NICE).map_err(|e| (1, e.to_string()))?;
     Ok(())
 }

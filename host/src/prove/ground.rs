@@ -269,7 +269,7 @@ impl Ground {
             if let Ok(Err(failure)) = question.await {
                 let stop = failure.stop.as_deref();
                 let reason = stop.and_then(|stop| stop["reason"].as_str());
-                reasons.push(reason.unwrap_or(failure.code).to_owned());
+                reasons.push(reason.unwrap_or(&failure.code).to_owned());
             }
         }
         reasons

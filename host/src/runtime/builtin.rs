@@ -54,13 +54,13 @@ pub(super) const BUILTINS: &[Builtin] = &[
 /// Labels that no tenant may give to a plugin of its own: those above and those to come.
 const RESERVED: [&str; 2] = ["multihop", "rules"];
 
-/// The bytes of a built-in plugin.
-pub fn builtin_plugin(label: &str) -> Option<&'static [u8]> {
-    find(label).map(|builtin| builtin.bytes)
-}
-
 pub(super) fn find(label: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.label == label)
+}
+
+/// The bytes of a built-in plugin.
+pub fn component(label: &str) -> Option<&'static [u8]> {
+    find(label).map(|builtin| builtin.bytes)
 }
 
 pub(super) fn is_reserved(label: &str) -> bool {

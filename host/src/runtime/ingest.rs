@@ -97,6 +97,7 @@ impl Runtime {
             index: self.index(tenant)?,
             room: room(policy),
             reuse,
+            tokenizing: Arc::new(Semaphore::new(1)),
         })
     }
 

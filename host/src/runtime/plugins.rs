@@ -10,6 +10,7 @@ use crate::catalog::{NewPlugin, Role, Use};
 use crate::corpus::TenantId;
 use crate::error::Failure;
 use crate::plugin::{Digest, OptionSpec, Options, PluginError, PluginKind, resolve};
+use crate::task::{Kind, Limits, Task};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,16 @@ impl Runtime {
         check_label(&label)?;
         let bytes = read_plugin(file, self.config.plugin_mib_max)?;
         let embedder = self.embedder()?;
-        let checked = check_plugin(self.guests()?, &embedder, &bytes, &policy).await?;
+        // A compilation takes a place like any other work: one tenant's do not pile up.
+        let limits = Limits::ingest(&policy);
+        let task = Task::new(tenant.clone(), Kind::Trial, &label, limits);
+        let task = self.registry.list(task)?;
+        let _place = self.gates.admit(&task, &policy).await?;
+        let checked = tokio::select! {
+            biased;
+            stop = task.ended() => return Err(stop.into()),
+            checked = check_plugin(self.guests()?, &embedder, &bytes, &policy) => checked?,
+        };
         self.keep(&checked.digest, &bytes)?;
         let plugin = NewPlugin {
             digest: checked.digest,

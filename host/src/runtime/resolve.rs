@@ -57,7 +57,7 @@ impl Runtime {
         let broken = |what: String| RuntimeError::Builtin(builtin.label, what);
         let policy = Policy::shipped("default")?;
         let guests = self.guests()?;
-        let loaded = guests.loader.load(builtin.bytes, Wasi::None)?;
+        let loaded = guests.load(builtin.bytes.to_vec(), Wasi::None).await?;
         let embedder = self.embedder()?;
         let tenant = TenantId::new("builtin")?;
         let trial = Trial {
@@ -89,7 +89,7 @@ impl Runtime {
         let chosen = self
             .chosen(tenant, &label, PluginKind::Chunker, &given)
             .await?;
-        let chunker = self.linked_chunker(&chosen, wasi)?;
+        let chunker = self.linked_chunker(&chosen, wasi).await?;
         Ok(Method::new(chunker, chosen.options))
     }
 
@@ -134,7 +134,7 @@ impl Runtime {
         let chosen = self
             .chosen(tenant, label, PluginKind::Agent, &options)
             .await?;
-        let agent = self.linked_agent(&chosen, wasi)?;
+        let agent = self.linked_agent(&chosen, wasi).await?;
         Ok((label.to_owned(), agent, chosen.options))
     }
 
@@ -208,31 +208,31 @@ impl Runtime {
         }
     }
 
-    fn loaded(&self, chosen: &Chosen, wasi: Wasi) -> Result<Loaded, Failure> {
-        let loader = &self.guests()?.loader;
-        match chosen.bytes {
-            Some(bytes) => Ok(loader.load(bytes, wasi)?),
-            None => Ok(loader.load(&self.bytes_of(&chosen.digest)?, wasi)?),
-        }
+    async fn loaded(&self, chosen: &Chosen, wasi: Wasi) -> Result<Loaded, Failure> {
+        let bytes = match chosen.bytes {
+            Some(bytes) => bytes.to_vec(),
+            None => self.bytes_of(&chosen.digest)?,
+        };
+        self.guests()?.load(bytes, wasi).await
     }
 
-    fn linked_chunker(&self, chosen: &Chosen, wasi: Wasi) -> Result<Chunker, Failure> {
+    async fn linked_chunker(&self, chosen: &Chosen, wasi: Wasi) -> Result<Chunker, Failure> {
         let key = (chosen.digest, wasi);
         if let Some(chunker) = lock(&self.linked.chunkers).get(&key) {
             return Ok(chunker.clone());
         }
-        let loaded = self.loaded(chosen, wasi)?;
+        let loaded = self.loaded(chosen, wasi).await?;
         let chunker = Chunker::link(self.guests()?.sandbox.engine(), &loaded, wasi)?;
         lock(&self.linked.chunkers).insert(key, chunker.clone());
         Ok(chunker)
     }
 
-    fn linked_agent(&self, chosen: &Chosen, wasi: Wasi) -> Result<Agent, Failure> {
+    async fn linked_agent(&self, chosen: &Chosen, wasi: Wasi) -> Result<Agent, Failure> {
         let key = (chosen.digest, wasi);
         if let Some(agent) = lock(&self.linked.agents).get(&key) {
             return Ok(agent.clone());
         }
-        let loaded = self.loaded(chosen, wasi)?;
+        let loaded = self.loaded(chosen, wasi).await?;
         let agent = Agent::link(self.guests()?.sandbox.engine(), &loaded, wasi)?;
         lock(&self.linked.agents).insert(key, agent.clone());
         Ok(agent)

@@ -47,7 +47,7 @@ pub async fn check_plugin(
     bytes: &[u8],
     policy: &Policy,
 ) -> Result<Checked, Failure> {
-    let loaded = guests.loader.load(bytes, policy.wasi)?;
+    let loaded = guests.load(bytes.to_vec(), policy.wasi).await?;
     let tenant = TenantId::new("trial")?;
     let trial = Trial {
         guests,

@@ -51,24 +51,12 @@ impl Stage {
             folder,
             config,
         };
-        stage.copy_configuration(data)?;
+        copy_configuration(data, &stage.data())?;
         match &arguments.corpus {
             Some(corpus) => stage.corpus.clone_from(corpus),
             None => stage.generate(&stage.corpus, arguments.seed, arguments.documents)?,
         }
         Ok(stage)
-    }
-
-    fn copy_configuration(&self, data: &Path) -> Result<(), Failure> {
-        let own = self.data();
-        std::fs::create_dir(&own).map_err(|source| write_error(&own, source))?;
-        let (from, to) = (data.join("stockade.toml"), own.join("stockade.toml"));
-        match std::fs::copy(from, &to) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(write_error(&to, error).into())
-            }
-            _ => Ok(()),
-        }
     }
 
     fn generate(&self, path: &Path, seed: u64, documents: u32) -> Result<(), BenchError> {
@@ -114,6 +102,16 @@ impl Stage {
             tokens,
             sample: sample.collect::<Result<_, Failure>>()?,
         })
+    }
+}
+
+/// A new data folder with the configuration of the user's own.
+pub(super) fn copy_configuration(data: &Path, own: &Path) -> Result<(), BenchError> {
+    std::fs::create_dir(own).map_err(|source| write_error(own, source))?;
+    let (from, to) = (data.join("stockade.toml"), own.join("stockade.toml"));
+    match std::fs::copy(from, &to) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(write_error(&to, error)),
+        _ => Ok(()),
     }
 }
 

@@ -65,6 +65,50 @@ impl Iterator for Workload {
     }
 }
 
+/// Words of the paragraphs in any order: texts that are all different, without end.
+pub(super) struct Words {
+    random: SplitMix64,
+    words: Vec<&'static str>,
+}
+
+impl Words {
+    pub(super) fn new(seed: u64) -> Self {
+        let words = PARAGRAPHS.iter().flat_map(|text| text.split_whitespace());
+        Self {
+            random: SplitMix64(seed),
+            words: words.collect(),
+        }
+    }
+
+    /// The next text, of so many words.
+    fn text(&mut self, words: usize) -> String {
+        let words = (0..words).map(|_| self.words[self.random.below(self.words.len())]);
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The next texts.
+    pub(super) fn texts(mut self, count: usize, words: usize) -> Vec<String> {
+        (0..count).map(|_| self.text(words)).collect()
+    }
+
+    /// Writes the next texts as JSON lines; ids begin with `prefix`.
+    pub(super) fn write(
+        mut self,
+        path: &Path,
+        prefix: &str,
+        documents: u32,
+        words: usize,
+    ) -> std::io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        for number in 0..documents {
+            let (id, text) = (format!("{prefix}{number}"), self.text(words));
+            serde_json::to_writer(&mut file, &Line { id, text })?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()
+    }
+}
+
 #[derive(Serialize)]
 struct Line {
     id: String,
@@ -72,10 +116,10 @@ struct Line {
 }
 
 /// Steele, Lea and Flood's generator: 64 bits of state, one multiplication chain a number.
-struct SplitMix64(u64);
+pub(super) struct SplitMix64(pub(super) u64);
 
 impl SplitMix64 {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -91,6 +135,11 @@ impl SplitMix64 {
     fn normal(&mut self) -> f64 {
         let (radius, angle) = (self.unit(), self.unit());
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    }
+
+    /// From 0 to `bound` - 1, as evenly as 64 bits divide.
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
     }
 
     fn below_four(&mut self) -> usize {

@@ -79,13 +79,16 @@ impl<'a> Patient<'a> {
     }
 
     /// The code of the document's failure; `None` where it got in.
-    async fn document(&mut self, first: &str) -> Result<Option<&'static str>, Failure> {
+    async fn document(&mut self, first: &str) -> Result<Option<String>, Failure> {
         self.number += 1;
         let name = format!("d{}", self.number);
         let texts = [format!("{first}{}", self.number)];
         match self.ground.ingest(&self.tenant, &name, &texts).await {
-            Ok(report) => Ok(report.failures.first().map(|failed| failed.failure.code)),
-            Err(failure) if failure.code == OPEN => Ok(Some(OPEN)),
+            Ok(report) => Ok(report
+                .failures
+                .first()
+                .map(|failed| failed.failure.code.to_string())),
+            Err(failure) if failure.code == OPEN => Ok(Some(OPEN.to_owned())),
             Err(failure) => Err(failure),
         }
     }
@@ -100,8 +103,9 @@ impl<'a> Patient<'a> {
     /// Whether the plugin is switched off.
     async fn refused(&mut self) -> Result<Side, Failure> {
         let code = self.document("a").await?;
+        let open = code.as_deref() == Some(OPEN);
         let got = code.map_or_else(|| "it ran".to_owned(), |code| format!("refused: {code}"));
-        Ok(side(code == Some(OPEN), got, None))
+        Ok(side(open, got, None))
     }
 
     /// Whether it is still in use.

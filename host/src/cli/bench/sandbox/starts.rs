@@ -10,7 +10,7 @@ use crate::error::Failure;
 use crate::ingest::Chunker;
 use crate::plugin::{Loader, Options, resolve};
 use crate::policy::{Policy, Wasi};
-use crate::runtime::{RuntimeError, builtin_plugin};
+use crate::runtime::{RuntimeError, builtin_component};
 use crate::task::Kind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ impl Builtin {
 
 fn recursive() -> Result<&'static [u8], RuntimeError> {
     let missing = || RuntimeError::Builtin("recursive", "there is none".to_owned());
-    builtin_plugin("recursive").ok_or_else(missing)
+    builtin_component("recursive").ok_or_else(missing)
 }
 
 /// So many characters of the study's paragraphs.
