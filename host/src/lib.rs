@@ -5,6 +5,8 @@
 
 pub mod error;
 
+mod guard;
+
 pub mod corpus;
 
 pub mod config;
@@ -42,3 +44,6 @@ pub mod attack;
 pub mod api;
 
 pub mod cli;
+
+#[cfg(test)]
+mod ablation;

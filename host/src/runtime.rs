@@ -38,6 +38,8 @@ use crate::plugin::Loader;
 use crate::policy::{Policy, PolicySource};
 use crate::sandbox::Sandbox;
 use admission::Gates;
+#[cfg(test)]
+pub(crate) use admission::flood;
 use resolve::Linked;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@
 //! what it returns is only ever an artefact of our own engine's settings.
 
 use super::PluginError;
+use crate::guard::{self, Guard};
 use crate::policy::Wasi;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read, Write};
@@ -205,7 +206,10 @@ fn limit_self(profile: &str) -> Result<(), (u8, String)> {
         (Resource::Core, 0),
         (Resource::Fsize, 512 << 20),
     ];
-    for (resource, value) in limits {
+    for (resource, value) in limits
+        .into_iter()
+        .filter(|_| guard::stands(Guard::CompileLimits))
+    {
         let limit = Rlimit {
             current: Some(value),
             maximum: Some(value),

@@ -5,6 +5,7 @@
 
 use super::lock;
 use crate::corpus::TenantId;
+use crate::guard::{self, Guard};
 use crate::policy::Policy;
 use crate::task::{Kind, Phase, Reason, Stop, Task, TaskId, Usage, count};
 use std::collections::{BTreeMap, HashMap};
@@ -135,7 +136,8 @@ impl Gates {
         {
             return gate.clone();
         }
-        let places = usize::try_from(running_max).unwrap_or(Semaphore::MAX_PERMITS);
+        let places = usize::try_from(guard::limit(Guard::Places, running_max))
+            .unwrap_or(Semaphore::MAX_PERMITS);
         let gate = Arc::new(Gate {
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
             running_max,
@@ -161,17 +163,19 @@ impl Gates {
         let limits = &policy.tenant;
         if gate.places.available_permits() == 0
             && gate.queued.load(Ordering::Relaxed) >= limits.tasks_queued_max
+            && guard::stands(Guard::QueueLength)
         {
             let (limit, used) = (limits.tasks_queued_max, limits.tasks_queued_max + 1);
             let detail = "as many tasks of the tenant wait as the policy allows";
             return Err(numbers(Reason::TasksQueued, limit, used, detail));
         }
         gate.queued.fetch_add(1, Ordering::Relaxed);
+        let wait = Duration::from_millis(limits.queue_ms_max);
         let waited = tokio::select! {
             biased;
             stop = task.ended() => Err(stop),
             place = self.place(&gate) => place,
-            () = tokio::time::sleep(Duration::from_millis(limits.queue_ms_max)) => {
+            () = tokio::time::sleep(wait), if guard::stands(Guard::QueueTime) => {
                 let detail = "no place became free in time";
                 Err(numbers(Reason::Queue, limits.queue_ms_max, limits.queue_ms_max, detail))
             }
@@ -194,3 +198,6 @@ impl Gates {
 fn numbers(reason: Reason, limit: u64, used: u64, detail: &str) -> Stop {
     Stop::new(reason, Phase::Queued, count(limit), count(used), detail)
 }
+
+#[cfg(test)]
+pub(crate) mod flood;
