@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Children at a time.
-const CHILDREN: usize = 2;
+const CHILDREN: usize = 4;
 
 /// No child takes nearly as long, however busy the machine is.
 const WATCHDOG: Duration = Duration::from_secs(180);
@@ -34,8 +34,8 @@ fn key(without: &[Guard]) -> Vec<&'static str> {
 #[test]
 fn every_attack_succeeds_without_its_guards_and_the_published_matrix_is_true() {
     let matrix = Matrix::run();
-    matrix.judge();
-    let table = matrix.table();
+    let (table, findings) = (matrix.table(), matrix.findings());
+    assert!(findings.is_empty(), "{}\n\n{table}", findings.join("\n"));
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/threat-model.md");
     let published = std::fs::read_to_string(page).unwrap();
     assert!(
@@ -85,22 +85,23 @@ impl Matrix {
         &self.cells[&key(without)][attack]
     }
 
-    /// Every attack is stopped, succeeds without its guards, and every guard is one of some attack's.
-    fn judge(&self) {
+    /// What is wrong: an attack that succeeds through every guard, or is stopped without its own; a guard
+    /// that no attack needs.
+    fn findings(&self) -> Vec<String> {
+        let mut findings = vec![];
         for Attack { name, against, .. } in &self.attacks {
-            let whole = self.cell(&[], name);
-            assert_ne!(*whole, Outcome::Succeeds, "{name} with every guard");
+            if *self.cell(&[], name) == Outcome::Succeeds {
+                findings.push(format!("{name} succeeds with every guard"));
+            }
             let open = self.cell(against, name);
-            let expected = !STOPPED_BEHIND.contains(name);
-            assert_eq!(*open == Outcome::Succeeds, expected, "{name}: {open:?}");
+            if (*open == Outcome::Succeeds) == STOPPED_BEHIND.contains(name) {
+                findings.push(format!("{name} without its guards: {open:?}"));
+            }
         }
-        for guard in Guard::ALL {
-            let needed = self
-                .attacks
-                .iter()
-                .any(|attack| attack.against.contains(guard));
-            assert!(needed, "no attack needs {guard:?}");
-        }
+        let needs = |guard: &Guard| self.attacks.iter().any(|a| a.against.contains(guard));
+        let idle = Guard::ALL.iter().filter(|guard| !needs(guard));
+        findings.extend(idle.map(|guard| format!("no attack needs {guard:?}")));
+        findings
     }
 
     /// As docs/threat-model.md has to show it.

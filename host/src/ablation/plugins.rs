@@ -38,7 +38,7 @@ pub(super) fn attacks() -> Vec<Attack> {
         },
         Attack {
             name: "compile-bomb",
-            what: "sixty tables in two kilobytes that take gigabytes to compile",
+            what: "fifty tables in two kilobytes that take gigabytes to compile",
             against: &[Guard::Structure, Guard::CompileLimits],
             run: |arena| loaded(arena, &bomb()),
         },
@@ -97,7 +97,7 @@ fn bomb() -> Vec<u8> {
     Guest::chunker(WHOLE_TEXT).with(&fields).build().unwrap()
 }
 
-const BOMB_TABLES: usize = 60;
+const BOMB_TABLES: usize = 50;
 
 /// The whole text is one chunk by the first plugin, and none by the second.
 fn foreign_artefact(arena: &Arena) -> Outcome {

@@ -120,7 +120,7 @@ fn wait(child: &mut Child, wall: Duration) -> std::io::Result<Option<std::proces
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= deadline {
+        if Instant::now() >= deadline && guard::stands(Guard::CompileLimits) {
             child.kill()?;
             child.wait()?;
             return Ok(None);

@@ -5,16 +5,18 @@ use crate::task::Limits;
 
 /// The tenant's gates with one place and two that may wait.
 struct Arena {
-    gates: Arc<Gates>,
-    policy: Arc<Policy>,
+    gates: Gates,
+    policy: Policy,
 }
 
 impl Arena {
-    fn new() -> Self {
-        let lines = "[tenant]\ntasks_running_max = 1\ntasks_queued_max = 2\nqueue_ms_max = 20";
+    fn new(queue_ms: u64) -> Self {
+        let lines = format!(
+            "[tenant]\ntasks_running_max = 1\ntasks_queued_max = 2\nqueue_ms_max = {queue_ms}"
+        );
         Self {
-            gates: Arc::new(Gates::new(64)),
-            policy: Arc::new(Policy::from_toml("flood.toml", lines).unwrap()),
+            gates: Gates::new(64),
+            policy: Policy::from_toml("flood.toml", &lines).unwrap(),
         }
     }
 
@@ -32,33 +34,35 @@ impl Arena {
     }
 }
 
-/// What refuses the fourth of four requests that come while another runs; `None` when all are let wait.
+/// What refuses one of four requests that come while another runs; `None` when all are let wait or run.
 pub(crate) async fn of_requests() -> Option<Reason> {
-    let arena = Arc::new(Arena::new());
+    let arena = Arc::new(Arena::new(30_000));
     let _running = arena.admit().await?.ok()?;
+    let gate = arena.gates.gate(&arena.task().tenant, &arena.policy);
     let mut requests = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let arena = arena.clone();
-        requests.spawn(async move { arena.admit().await.and_then(Result::err) });
+        requests.spawn(async move { arena.gates.admit(&arena.task(), &arena.policy).await });
     }
-    let mut refused = vec![];
-    while let Some(ended) = requests.join_next().await {
-        refused.extend(ended.unwrap().map(|stop| stop.reason));
+    while gate.queued.load(Ordering::Relaxed) < 4 {
+        if let Some(ended) = requests.try_join_next() {
+            return ended.unwrap().err().map(|stop| stop.reason);
+        }
+        tokio::task::yield_now().await;
     }
-    let wanted = |reason: &Reason| *reason == Reason::TasksQueued;
-    refused.into_iter().find(wanted)
+    None
 }
 
 /// What ends a request that waits for a place that is never free; `None` when it waits on or runs.
 pub(crate) async fn of_time() -> Option<Reason> {
-    let arena = Arena::new();
+    let arena = Arena::new(20);
     let _running = arena.admit().await?.ok()?;
     arena.admit().await?.err().map(|stop| stop.reason)
 }
 
 /// Whether two tasks run at once where one may.
 pub(crate) async fn of_places() -> bool {
-    let arena = Arena::new();
+    let arena = Arena::new(30_000);
     let running = arena.gates.next(&arena.task(), &arena.policy).await;
     let task = arena.task();
     let second = arena.gates.next(&task, &arena.policy);
