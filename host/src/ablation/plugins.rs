@@ -38,13 +38,13 @@ pub(super) fn attacks() -> Vec<Attack> {
         },
         Attack {
             name: "compile-bomb",
-            what: "fifty tables in two kilobytes that take gigabytes to compile",
+            what: "64 tables in two kilobytes that take a gigabyte to compile",
             against: &[Guard::Structure, Guard::CompileLimits],
             run: |arena| loaded(arena, &bomb()),
         },
         Attack {
             name: "import",
-            what: "an import of network sockets",
+            what: "an import that the world does not have",
             against: &[Guard::Imports],
             run: |arena| {
                 let mut component = Guest::chunker(WHOLE_TEXT).build().unwrap();
@@ -97,7 +97,7 @@ fn bomb() -> Vec<u8> {
     Guest::chunker(WHOLE_TEXT).with(&fields).build().unwrap()
 }
 
-const BOMB_TABLES: usize = 50;
+const BOMB_TABLES: usize = 64;
 
 /// The whole text is one chunk by the first plugin, and none by the second.
 fn foreign_artefact(arena: &Arena) -> Outcome {
