@@ -3,7 +3,7 @@
 use super::{Arena, Attack, Outcome, ended};
 use crate::attack::Guest;
 use crate::guard::Guard;
-use crate::task::Reason;
+use crate::task::{Phase, Reason};
 use std::time::Duration;
 
 pub(super) fn attacks() -> Vec<Attack> {
@@ -186,7 +186,9 @@ fn unkillable(arena: &Arena) -> Outcome {
     let killed = task.clone();
     let outcome = arena.executor.block_on(async {
         let kill = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            while killed.phase() != Phase::Call {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             killed.end_with(Reason::Killed, "killed");
         });
         let outcome = arena.stage.chunk(&chunker, &task, "x", &options).await;
