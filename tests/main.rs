@@ -12,6 +12,7 @@
 
 mod support;
 
+mod ablation;
 mod agent_limits;
 mod attacks;
 mod bench;

@@ -297,4 +297,6 @@ impl Drop for Call<'_> {
 }
 
 #[cfg(test)]
+pub(crate) use queue::flood;
+#[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! It compiles nothing that strangers wrote (the compile child does, with the same [`settings`]) and
 //! knows no tenant.
 
+use crate::guard::{self, Guard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,8 +13,11 @@ use wasmtime::{Config, EngineWeak};
 pub const TICK: Duration = Duration::from_millis(1);
 
 /// The guest's call stack. A constant of the engine: it cannot differ per store. It leaves the rest of
-/// the fiber's stack (2 MiB) to host functions, which must not overflow it.
+/// the fiber's stack to host functions, which must not overflow it.
 pub const GUEST_STACK: usize = 512 << 10;
+
+/// The stack of the fiber that a guest call and its host functions run on.
+const FIBER_STACK: usize = 2 << 20;
 
 /// A fuel check at least this often, so that the fuel read after a kill is true to within this many
 /// instructions: a loop otherwise keeps its count in a register.
@@ -79,7 +83,12 @@ pub fn settings() -> Config {
     config.consume_fuel(true);
     config.epoch_interruption(true);
     config.operator_cost(fuel_costs());
-    config.max_wasm_stack(GUEST_STACK);
+    config.async_stack_size(FIBER_STACK);
+    config.max_wasm_stack(if guard::stands(Guard::Stack) {
+        GUEST_STACK
+    } else {
+        FIBER_STACK
+    });
     // Strangers' backtraces cost time and tell them nothing they need.
     config.wasm_backtrace_max_frames(None);
     config

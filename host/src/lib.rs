@@ -5,6 +5,8 @@
 
 pub mod error;
 
+mod guard;
+
 pub mod plot;
 
 pub mod corpus;
@@ -48,3 +50,6 @@ pub mod api;
 pub mod server;
 
 pub mod cli;
+
+#[cfg(test)]
+mod ablation;

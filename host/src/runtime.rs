@@ -44,6 +44,8 @@ use crate::plugin::{Loaded, Loader};
 use crate::policy::{Policy, PolicySource, Wasi};
 use crate::sandbox::Sandbox;
 use crate::task::{Phase, Stop};
+#[cfg(test)]
+pub(crate) use admission::flood;
 use breaker::Breakers;
 use resolve::Linked;
 use std::collections::HashMap;

@@ -13,6 +13,7 @@ pub use context::{Context, Halted};
 pub use wasi::link_wasi;
 
 use crate::engine::{Engine, FUEL_INTERVAL};
+use crate::guard::{self, Guard};
 use crate::task::{Phase, Stop, Task};
 use std::future::Future;
 use std::pin::Pin;
@@ -118,7 +119,7 @@ where
             biased;
             stop = task.ended() => Err(stop),
             result = &mut guest => result.map_err(|error| verdict::of(&task, &error)),
-            () = wall_over(&task) => Err(verdict::wall(&task)),
+            () = wall_over(&task), if guard::stands(Guard::WallTimer) => Err(verdict::wall(&task)),
         }
     };
     if let Err(stop) = &outcome {
@@ -156,10 +157,11 @@ fn armed_store<T: Send + 'static>(
     let limits = &task.limits;
     let mut store = Store::new(engine.wasmtime(), Context::new(task.clone(), host));
     store.limiter(|context| context.limiter());
-    store.set_fuel(limits.fuel)?;
-    store.fuel_async_yield_interval(Some(FUEL_INTERVAL))?;
-    store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
-    store.set_epoch_deadline(1);
+    store.set_fuel(guard::limit(Guard::Fuel, limits.fuel))?;
+    store.fuel_async_yield_interval(guard::stands(Guard::FuelYield).then_some(FUEL_INTERVAL))?;
+    let handles = guard::limit(Guard::Handles, limits.handles);
+    store.set_max_component_handles(usize::try_from(handles).unwrap_or(usize::MAX));
+    store.set_epoch_deadline(guard::limit(Guard::Epoch, 1));
     store.epoch_deadline_callback(|store| {
         store.data().tick()?;
         // Yield, not continue: two spinners that continue starve a third guest for ever.
@@ -175,8 +177,8 @@ fn armed_store<T: Send + 'static>(
             CallHook::ReturningFromHost => context.leave_host(fuel)?,
         }
         // What the guest hands over next is measured before any of it is copied.
-        let most = context.acceptable_bytes();
-        store.set_hostcall_fuel(most);
+        let most = guard::limit(Guard::HostcallFuel, context.acceptable_bytes());
+        store.set_hostcall_fuel(usize::try_from(most).unwrap_or(usize::MAX));
         Ok(())
     });
     Ok(store)

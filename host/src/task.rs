@@ -12,6 +12,7 @@ pub use meters::{Meter, Meters, Spent, Usage};
 pub use stop::{Phase, Reason, Stop, count};
 
 use crate::corpus::TenantId;
+use crate::guard;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -192,7 +193,8 @@ impl Task {
     /// Charges `amount` to a meter before the work is done. Where the limit does not cover it nothing
     /// is charged, and the caller decides whether that ends the task.
     pub fn charge(&self, meter: Meter, amount: u64) -> Result<(), Spent> {
-        self.meters.charge(meter, amount, self.limits.of(meter))
+        let limit = guard::limit(meter.guard(), self.limits.of(meter));
+        self.meters.charge(meter, amount, limit)
     }
 
     /// As [`Task::charge`], but running out ends the task with the meter's reason.

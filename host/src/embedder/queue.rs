@@ -7,6 +7,7 @@
 use super::batch::{self, Item};
 use super::{Lane, Priority};
 use crate::corpus::TenantId;
+use crate::guard::{self, Guard};
 use std::collections::{HashMap, VecDeque};
 
 /// Tokens that a tenant of weight 1 may send each time its turn comes. Small, so that a heavy tenant's
@@ -160,6 +161,9 @@ impl Class {
     fn has_room(&self, tenant: &TenantId, cost: usize) -> bool {
         let own = self.lines.get(tenant).map_or(0, |line| line.tokens);
         let free = self.max.saturating_sub(self.tokens);
+        if !guard::stands(Guard::QueuePart) {
+            return cost <= free;
+        }
         own + cost <= free.min(self.max / TENANT_PART)
     }
 
@@ -219,7 +223,8 @@ impl Class {
                 }
                 Some(cost) if cost > line.credit => {
                     line.credit += QUANTUM * line.share;
-                    self.turns.rotate_left(1);
+                    self.turns
+                        .rotate_left(usize::from(guard::stands(Guard::FairTurns)));
                 }
                 Some(cost) => {
                     filled += cost;
@@ -296,5 +301,7 @@ impl Line {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod flood;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use crate::bindings::chunker::{Chunker as World, ChunkerPre};
 use crate::corpus::{Chunk, Document};
 use crate::embedder::Embedder;
 use crate::engine::Engine;
+use crate::guard::{self, Guard};
 use crate::plugin::{Digest, Loaded, OptionSpec, OptionType, Options, PluginError};
 use crate::policy::Wasi;
 use crate::sandbox::{Context, Sandbox, link_wasi};
@@ -164,7 +165,7 @@ fn check(task: &Task, pieces: Vec<guest::Piece>, text: &str) -> Result<Vec<Chunk
     task.charge_or_end(Meter::Boundary, bytes)?;
     task.charge_or_end(Meter::Output, bytes)?;
     let limits = &task.limits;
-    if pieces.len() as u64 > limits.results {
+    if pieces.len() as u64 > limits.results && guard::stands(Guard::Chunks) {
         let (limit, used) = (count(limits.results), count(pieces.len() as u64));
         return Err(Stop::new(
             Reason::Chunks,
@@ -182,21 +183,13 @@ fn check(task: &Task, pieces: Vec<guest::Piece>, text: &str) -> Result<Vec<Chunk
             labels: piece.labels,
         })
         .collect();
-    Chunk::check_all(&chunks, text).map_err(|error| {
-        Stop::new(
-            Reason::InvalidOutput,
-            Phase::Check,
-            0.0,
-            0.0,
-            &error.to_string(),
-        )
-    })?;
+    check_spans(&chunks, text)?;
     let covered: u64 = chunks
         .iter()
-        .map(|chunk| u64::from(chunk.end - chunk.start))
+        .map(|chunk| u64::from(chunk.end.saturating_sub(chunk.start)))
         .sum();
     let ratio = count(covered) / count(text.len().max(1) as u64);
-    if ratio > limits.overlap_ratio {
+    if ratio > limits.overlap_ratio && guard::stands(Guard::OverlapRatio) {
         let detail = "the chunks together are too much longer than the document";
         let used = (ratio * 100.0).round() / 100.0;
         return Err(Stop::new(
@@ -208,6 +201,22 @@ fn check(task: &Task, pieces: Vec<guest::Piece>, text: &str) -> Result<Vec<Chunk
         ));
     }
     Ok(chunks)
+}
+
+fn check_spans(chunks: &[Chunk], text: &str) -> Result<(), Stop> {
+    match Chunk::check_all(chunks, text) {
+        Err(error) if guard::stands(Guard::Spans) => {
+            let detail = error.to_string();
+            Err(Stop::new(
+                Reason::InvalidOutput,
+                Phase::Check,
+                0.0,
+                0.0,
+                &detail,
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn piece_bytes(piece: &guest::Piece) -> usize {

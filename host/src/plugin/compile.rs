@@ -4,6 +4,7 @@
 //! what it returns is only ever an artefact of our own engine's settings.
 
 use super::PluginError;
+use crate::guard::{self, Guard};
 use crate::policy::Wasi;
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use std::io::{Read, Write};
@@ -136,7 +137,8 @@ fn wait(
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= deadline || given_up() {
+        let too_long = Instant::now() >= deadline && guard::stands(Guard::CompileLimits);
+        if too_long || given_up() {
             child.kill()?;
             child.wait()?;
             return Ok(None);
@@ -222,7 +224,10 @@ fn limit_self(profile: &str) -> Result<(), (u8, String)> {
         (Resource::Core, 0),
         (Resource::Fsize, 512 << 20),
     ];
-    for (resource, value) in limits {
+    for (resource, value) in limits
+        .into_iter()
+        .filter(|_| guard::stands(Guard::CompileLimits))
+    {
         let limit = Rlimit {
             current: Some(value),
             maximum: Some(value),

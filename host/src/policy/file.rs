@@ -4,6 +4,7 @@
 use super::error::Problem;
 use super::keys::{Key, Kind, SECTIONS, Value, grouped, keys};
 use super::spelling;
+use crate::guard::{self, Guard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::Spanned;
@@ -129,7 +130,9 @@ impl Reader<'_> {
         let Some(key) = known else {
             let is_table = matches!(value.get_ref(), DeValue::Table(_));
             let message = spelling::unknown(section, text, is_table);
-            self.faults.push((name.span().start, message));
+            if guard::stands(Guard::PolicyKeys) {
+                self.faults.push((name.span().start, message));
+            }
             return;
         };
         match checked(key, value.get_ref()) {

@@ -4,6 +4,7 @@
 
 use super::lock;
 use crate::corpus::TenantId;
+use crate::guard::{self, Guard};
 use crate::policy::Policy;
 use crate::task::{Phase, Reason, Stop, Task, count};
 use std::collections::HashMap;
@@ -147,15 +148,17 @@ impl Gates {
         let limits = &policy.tenant;
         // A free place is taken at once: only what finds none counts as waiting.
         let free = gate.places.clone().try_acquire_owned().ok();
+        let queued_max = guard::limit(Guard::QueueLength, limits.tasks_queued_max);
         let _queued = match free {
             Some(_) => None,
-            None => Some(Queued::in_line(&gate.queued, limits.tasks_queued_max)?),
+            None => Some(Queued::in_line(&gate.queued, queued_max)?),
         };
+        let wait = Duration::from_millis(limits.queue_ms_max);
         let waited = tokio::select! {
             biased;
             stop = task.ended() => Err(stop),
             place = self.place(&gate, free) => place,
-            () = tokio::time::sleep(Duration::from_millis(limits.queue_ms_max)) => {
+            () = tokio::time::sleep(wait), if guard::stands(Guard::QueueTime) => {
                 let detail = "no place became free in time";
                 Err(numbers(Reason::Queue, limits.queue_ms_max, limits.queue_ms_max, detail))
             }
@@ -185,13 +188,17 @@ impl Gates {
 }
 
 fn places_of(policy: &Policy) -> usize {
-    let places = usize::try_from(policy.tenant.tasks_running_max).unwrap_or(usize::MAX);
+    let places = guard::limit(Guard::Places, policy.tenant.tasks_running_max);
+    let places = usize::try_from(places).unwrap_or(usize::MAX);
     places.min(Semaphore::MAX_PERMITS)
 }
 
 fn numbers(reason: Reason, limit: u64, used: u64, detail: &str) -> Stop {
     Stop::new(reason, Phase::Queued, count(limit), count(used), detail)
 }
+
+#[cfg(test)]
+pub(crate) mod flood;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 use super::clock::GuestClock;
 use super::limiter::Limiter;
 use crate::bindings::chunker::stockade::plugin::{host, options};
+use crate::guard::{self, Guard};
 use crate::task::{Meter, Phase, Task};
 use std::sync::Arc;
 use std::time::Instant;
@@ -49,7 +50,8 @@ struct HostCall {
 impl<T> Context<T> {
     pub(super) fn new(task: Arc<Task>, host: T) -> Self {
         let mut table = ResourceTable::new();
-        table.set_max_capacity(usize::try_from(task.limits.handles).unwrap_or(usize::MAX));
+        let handles = guard::limit(Guard::HandleTable, task.limits.handles);
+        table.set_max_capacity(usize::try_from(handles).unwrap_or(usize::MAX));
         Self {
             limiter: Limiter::new(task.clone()),
             clock: GuestClock::new(task.clone()),
@@ -127,24 +129,23 @@ impl<T> Context<T> {
         let task = &self.task;
         task.check().map_err(|_| Halted)?;
         let used = self.clock.guest_cpu();
-        if used > task.limits.cpu {
+        if used > task.limits.cpu && guard::stands(Guard::GuestCpu) {
             task.end(super::verdict::cpu(task, used));
-        } else if task.wall_left().is_zero() {
+        } else if task.wall_left().is_zero() && guard::stands(Guard::WallTick) {
             task.end(super::verdict::wall(task));
         }
         task.check().map_err(|_| Halted)
     }
 
     /// Bytes that the guest may hand over where it is now: its result, or the arguments of a call.
-    pub(super) fn acceptable_bytes(&self) -> usize {
+    pub(super) fn acceptable_bytes(&self) -> u64 {
         let limits = &self.task.limits;
         let crossed = self.task.meters.charged(Meter::Boundary);
         let left = limits.boundary_bytes.saturating_sub(crossed);
-        let most = match self.task.phase() {
+        match self.task.phase() {
             Phase::Result => left.min(limits.output_bytes),
             _ => left,
-        };
-        usize::try_from(most).unwrap_or(usize::MAX)
+        }
     }
 
     pub(super) fn enter_guest(&mut self) {

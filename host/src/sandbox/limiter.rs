@@ -3,6 +3,7 @@
 //! wasmtime asks for each memory alone; the sum is kept here. A refusal ends the task with `memory`, so
 //! that the reason is not lost in whatever the guest does about a failed growth.
 
+use crate::guard::{self, Guard};
 use crate::task::{Phase, Reason, Stop, Task};
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
@@ -39,7 +40,7 @@ impl Limiter {
         let more = desired.saturating_sub(current);
         let sum = self.bytes.saturating_add(more);
         let limit = self.task.limits.memory_bytes;
-        if sum > limit {
+        if sum > limit && guard::stands(Guard::MemorySum) {
             self.task.end(over(limit, sum, self.task.phase()));
             return Err(super::Halted.into());
         }

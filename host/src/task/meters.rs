@@ -5,6 +5,7 @@
 //! is charged by amount before it runs. A meter does not know its limit; the caller brings it.
 
 use super::stop::Reason;
+use crate::guard::Guard;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -36,6 +37,19 @@ impl Meter {
             Self::Boundary | Self::Read => Reason::Boundary,
             Self::Output => Reason::Output,
             Self::EmbedTokens => Reason::EmbedTokens,
+        }
+    }
+
+    /// The guard that refuses what is beyond the limit.
+    pub(super) fn guard(self) -> Guard {
+        match self {
+            Self::HostCalls => Guard::HostCalls,
+            Self::Boundary => Guard::Boundary,
+            Self::Output => Guard::Output,
+            Self::EmbedTokens => Guard::EmbedTokens,
+            Self::Searches => Guard::Searches,
+            Self::VectorsScanned => Guard::VectorsScanned,
+            Self::Read => Guard::Read,
         }
     }
 
