@@ -13,6 +13,7 @@
 mod support;
 
 mod agent_limits;
+mod attacks;
 mod bench;
 mod docs;
 mod ingest;
