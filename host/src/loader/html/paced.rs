@@ -2,7 +2,7 @@
 //! direct calls, so that a thousand of them in one tag would overflow the stack; an error in between brings it
 //! back, with nothing read and nothing lost.
 
-use html5gum::{Readable, Reader};
+use html5gum::Reader;
 
 /// Reads a page. Stops once before each quotation mark that the tokenizer looks for.
 #[derive(Debug)]
@@ -64,13 +64,5 @@ impl Reader for Paced<'_> {
             self.rest = rest;
         }
         Ok(equal)
-    }
-}
-
-impl<'a> Readable<'a> for Paced<'a> {
-    type Reader = Self;
-
-    fn to_reader(self) -> Self {
-        self
     }
 }
