@@ -4,12 +4,12 @@
 //! whole through tokenizer and text search.
 
 use crate::support::guests::{self, WHOLE_TEXT};
-use crate::support::{Bench, arg};
+use crate::support::{Bench, Ran, arg};
 use serde_json::Value;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Far beyond what any of it takes: for what hangs.
@@ -17,7 +17,8 @@ const WATCHDOG: Duration = Duration::from_secs(300);
 
 /// What became of the hostile documents.
 pub struct Told {
-    pub bench: Bench,
+    bench: Bench,
+    turn: Mutex<()>,
     /// The reports of the two runs.
     pub cut: Value,
     pub whole: Value,
@@ -42,6 +43,7 @@ pub fn told() -> &'static Told {
         let (whole, _) = ingest(&bench, "whole");
         Told {
             bench,
+            turn: Mutex::new(()),
             cut,
             whole,
             shown,
@@ -114,8 +116,21 @@ impl Told {
         assert!(skip.to_string().contains(word), "{skip}");
     }
 
+    /// The documents that a question's words find.
     pub fn found(&self, tenant: &str, question: &str) -> Vec<String> {
+        let _one = self.one_at_a_time();
         self.bench.found(tenant, "text", question)
+    }
+
+    /// A command on the data folder.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let _one = self.one_at_a_time();
+        self.bench.run(arguments)
+    }
+
+    /// A data folder is one process's; a test that failed has left it.
+    fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
