@@ -6,14 +6,14 @@ use anyhow::Result;
 
 use crate::cache::Cache;
 use crate::process;
-use crate::setup;
+use crate::setup::{self, Scope};
 use crate::workspace::Workspace;
 
 /// Runs `stockade bench` with these arguments; its exit code is ours. The lock is held to the end,
 /// so that no other command of ours works beside a measurement.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     let lock = cache.lock("setup")?;
-    setup::run_locked(cache, workspace, &[], &lock)?;
+    setup::run_locked(cache, workspace, Scope::Only(&[]), &lock)?;
     let mut bench = Command::new(cache.stockade());
     bench
         .env("STOCKADE_CACHE", cache.root())

@@ -94,6 +94,11 @@ impl Cache {
         self.root.join("bin").join(name)
     }
 
+    /// The chunker in Python that the tests run, and the tool that makes it.
+    pub(crate) fn python_guest(&self) -> PathBuf {
+        self.root.join("python-guest")
+    }
+
     /// The Python environment of the peers.
     pub(crate) fn peers(&self) -> PathBuf {
         self.root.join("peers")

@@ -80,7 +80,7 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, only: &[String]) -> Resu
     let chosen = |check: &&Check| only.is_empty() || only.iter().any(|name| name == check.name);
     let checks: Vec<&Check> = CHECKS.iter().filter(chosen).collect();
     if checks.iter().any(|check| check.needs_setup) {
-        setup::run_locked(cache, workspace, &[], &lock)?;
+        setup::run_locked(cache, workspace, setup::Scope::Tests, &lock)?;
     }
     let context = Context {
         cache,

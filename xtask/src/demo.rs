@@ -14,7 +14,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::cache::Cache;
-use crate::setup;
+use crate::setup::{self, Scope};
 use crate::ui;
 use crate::workspace::Workspace;
 use answers::Answer;
@@ -26,7 +26,7 @@ use tour::{CHAPTERS, QUESTIONS, Step};
 pub(crate) fn run(cache: &Cache, workspace: &Workspace) -> Result<ExitCode> {
     let folders = Folders::claim(workspace.root())?;
     let lock = cache.lock("setup")?;
-    setup::run_locked(cache, workspace, &[], &lock)?;
+    setup::run_locked(cache, workspace, Scope::Only(&[]), &lock)?;
     let stockade = folders.hold(&cache.stockade())?;
     // From here on another clone may set up, and take its own tour.
     drop(lock);

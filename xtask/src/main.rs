@@ -22,7 +22,8 @@ use crate::workspace::Workspace;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  setup [--only STEP]…    bring and build what Stockade needs: onnxruntime, model, toolchain, guests, host
+  setup [--only STEP]…    bring and build what Stockade needs: onnxruntime, model, toolchain, guests, host;
+                          only for tests: python-guest
   demo                    set up, then a tour: two tenants, their plugins, three questions, one bad neighbour
   test [--only STEP]…     set up, then check: fmt, clippy, deny, advisories, test, doc
   bench ARGUMENTS…        set up, then `stockade bench ARGUMENTS…` (see `cargo xtask bench --help`)

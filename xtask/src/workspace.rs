@@ -66,6 +66,11 @@ impl Workspace {
         self.root.join("target/stockade-guests")
     }
 
+    /// Where the tests look for the chunker in Python.
+    pub(crate) fn python_guest_pointer(&self) -> PathBuf {
+        self.root.join("target/stockade-python-guest")
+    }
+
     /// Every package that is a guest: the chunker and one per folder of `guest-agents`, by name.
     pub(crate) fn guests(&self) -> Result<Vec<Guest>> {
         let agents = self.root.join("guest-agents");

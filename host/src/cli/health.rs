@@ -13,7 +13,11 @@ pub(super) async fn doctor(session: &Session) -> Result<Exit, Failure> {
     let said = DoctorJson { ok, findings };
     session.out.answer(&said, |out| {
         for finding in &said.findings {
-            let mark = if finding.ok { "ok   " } else { "WRONG" };
+            let mark = match (finding.ok, &finding.fix) {
+                (true, None) => "ok   ",
+                (true, Some(_)) => "warn ",
+                (false, _) => "WRONG",
+            };
             out.line(format!(
                 "{mark}  {:<20} {}",
                 finding.subject, finding.message

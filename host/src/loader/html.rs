@@ -1,10 +1,13 @@
 //! HTML becomes plain text with paragraph breaks, and a title. One pass over a tokenizer's events and
 //! a few counters: no tree and no recursion, so nesting costs nothing. Knows nothing of files.
 
+mod paced;
+
 use super::flow::{Break, Flow};
 use super::text::TITLE_CHARS;
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Span, State, Tokenizer};
+use paced::Paced;
 
 /// What a page says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,11 +25,13 @@ pub(super) fn page(html: &str) -> Page {
     let mut extractor = Extractor::default();
     let emitter =
         CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| extractor.event(&event));
-    let mut tokenizer = Tokenizer::new_with_emitter(html, emitter);
+    let mut tokenizer = Tokenizer::new_with_emitter(Paced::new(html), emitter);
     // Behind <script> or <title> text is tokenized differently. Only the extractor knows whether that
     // holds, since inside a drawing it does not.
-    while let Some(Ok(state)) = tokenizer.next() {
-        tokenizer.set_state(state);
+    while let Some(next) = tokenizer.next() {
+        if let Ok(state) = next {
+            tokenizer.set_state(state);
+        }
     }
     drop(tokenizer);
     extractor.finish()

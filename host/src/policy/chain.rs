@@ -8,10 +8,14 @@ use super::file::{self, Layer, Lines, Located};
 use super::spelling;
 use serde::{Deserialize, Serialize};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 /// Files that may extend each other in a row, shipped ones not counted.
 pub const CHAIN_MAX: usize = 8;
+
+/// The bit of a file's mode by which anybody on the machine may write to it.
+const WRITABLE_BY_OTHERS: u32 = 0o002;
 
 /// The largest policy file, in bytes.
 pub const FILE_BYTES_MAX: usize = 256 << 10;
@@ -266,6 +270,8 @@ enum TextFault {
     Io(#[from] std::io::Error),
     #[error("it is not a regular file")]
     Irregular,
+    #[error("everybody may write to it, so it is nobody's policy: chmod o-w")]
+    WorldWritable,
     #[error("it is larger than {} KiB", FILE_BYTES_MAX >> 10)]
     TooLarge,
     #[error("it is not UTF-8 from line {0}, column {1} on")]
@@ -283,7 +289,7 @@ impl TextFault {
                 };
             }
             Self::NotUtf8(line, column) => Some((line, column)),
-            Self::Irregular | Self::TooLarge => None,
+            Self::Irregular | Self::WorldWritable | Self::TooLarge => None,
         };
         let file = path.display().to_string();
         let message = self.to_string();
@@ -302,11 +308,13 @@ fn text_of(path: &Path) -> Result<String, TextFault> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(TextFault::Irregular);
     }
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.mode() & WRITABLE_BY_OTHERS != 0 {
+        return Err(TextFault::WorldWritable);
+    }
     let mut bytes = Vec::new();
     let limit = FILE_BYTES_MAX as u64 + 1;
-    std::fs::File::open(path)?
-        .take(limit)
-        .read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     if bytes.len() > FILE_BYTES_MAX {
         return Err(TextFault::TooLarge);
     }

@@ -17,7 +17,7 @@ pub struct Finding {
     pub ok: bool,
     /// What was found.
     pub message: String,
-    /// What to do, where something is to be done.
+    /// What to do, where something is to be done. On a finding that is `ok` it is a warning.
     pub fix: Option<String>,
 }
 
@@ -38,6 +38,13 @@ impl Finding {
             ok: false,
             message,
             fix,
+        }
+    }
+
+    fn warning(subject: &str, message: String, fix: &str) -> Self {
+        Self {
+            ok: true,
+            ..Self::bad(subject, message, fix)
         }
     }
 
@@ -113,6 +120,16 @@ async fn try_model(embedder: &Embedder) -> Finding {
     }
 }
 
+/// Memory of the machine, in MiB, where the kernel says it.
+fn machine_memory_mib() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = total.split_whitespace().next()?.parse().ok()?;
+    Some(kib / 1024)
+}
+
 impl Runtime {
     /// Looks at everything.
     pub async fn doctor(&self) -> Vec<Finding> {
@@ -123,7 +140,39 @@ impl Runtime {
         findings.push(self.check_database("catalog", self.catalog.database()));
         findings.extend(self.check_plugins());
         findings.extend(self.check_tenants());
+        findings.push(self.check_memory());
         findings
+    }
+
+    /// Whether the machine has the memory that the policies promise to guests, should all ask at once.
+    fn check_memory(&self) -> Finding {
+        let host = self.config.tasks_running_max as u64;
+        let records = self.catalog.tenants().unwrap_or_default();
+        let policies = records
+            .iter()
+            .filter_map(|record| self.policy(&record.name).ok());
+        let promised = policies.map(|policy| {
+            let task = policy
+                .chunker
+                .call
+                .memory_mib_max
+                .max(policy.agent.call.memory_mib_max);
+            task.saturating_mul(policy.tenant.tasks_running_max.min(host))
+        });
+        let promised: u64 = promised.fold(0, u64::saturating_add);
+        let subject = "guest memory";
+        let Some(machine) = machine_memory_mib() else {
+            return Finding::good(
+                subject,
+                format!("at most {promised} MiB; the machine's is unknown"),
+            );
+        };
+        let message = format!("at most {promised} MiB by the policies; the machine has {machine}");
+        if promised <= machine {
+            return Finding::good(subject, message);
+        }
+        let fix = "Lower memory_mib_max or tasks_running_max of the tenants, or tasks_running_max in stockade.toml.";
+        Finding::warning(subject, message, fix)
     }
 
     fn check_database(&self, subject: &str, database: &crate::db::Database) -> Finding {

@@ -24,7 +24,7 @@ pub(super) fn key(workspace: &Workspace, guests: &[Guest], compiler: &str) -> Re
     };
     add(compiler);
     add(&format!("{guests:?}"));
-    for file in source_files(root)? {
+    for file in source_files(root, &SOURCES)? {
         add(&file.to_string_lossy());
         add(&cache::sha256(&fs::read(root.join(&file))?));
     }
@@ -42,10 +42,10 @@ pub(super) fn key(workspace: &Workspace, guests: &[Guest], compiler: &str) -> Re
         .collect())
 }
 
-/// Every file under [`SOURCES`], relative to the root, in a fixed order.
-fn source_files(root: &Path) -> Result<Vec<PathBuf>> {
+/// Every file under `sources`, relative to the root, in a fixed order.
+pub(super) fn source_files(root: &Path, sources: &[&str]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let mut folders: Vec<PathBuf> = SOURCES.iter().map(PathBuf::from).collect();
+    let mut folders: Vec<PathBuf> = sources.iter().map(PathBuf::from).collect();
     while let Some(folder) = folders.pop() {
         let listing = fs::read_dir(root.join(&folder))
             .with_context(|| format!("cannot list {}", folder.display()))?;

@@ -199,3 +199,18 @@ fn any_characters_make_a_page() {
         assert_eq!(read.text.trim_end(), read.text, "{html:?}");
     }
 }
+
+#[test]
+fn a_tag_of_many_attributes_does_not_overflow_the_stack() {
+    for attribute in [
+        " a=\"1\"",
+        " a=\"\"",
+        " a='1'",
+        " a=1",
+        " a",
+        "/a=\"&amp;\"",
+    ] {
+        let html = format!("<p{}>words</p>", attribute.repeat(50_000));
+        assert_eq!(page(&html).text, "words", "{attribute}");
+    }
+}
