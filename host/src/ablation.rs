@@ -22,6 +22,7 @@ use crate::policy::{Policy, Wasi};
 use crate::runtime::Guests;
 use crate::task::{Kind, Reason, Stop};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 /// What came of an attack.
@@ -96,7 +97,7 @@ impl Arena {
             .unwrap();
         let compiler = compiler.to_owned();
         let mut stage = Stage::start(&config, &tenant("acme"), Some(compiler.clone())).unwrap();
-        stage.guests = Guests::start_with(&config, cache, compiler.clone()).unwrap();
+        stage.guests = Arc::new(Guests::start_with(&config, cache, compiler.clone()).unwrap());
         let task = stage.task(Kind::Query, &policy(""));
         let texts = ["An apple.", "A pear.", "A plum.", "A quince.", "A medlar."];
         let index = executor.block_on(stage.index(&task, &texts)).unwrap();

@@ -31,7 +31,8 @@ pub use query::{
 };
 pub use tasks::{KilledJson, SuspendedJson, TaskJson, TasksJson};
 pub use tenants::{
-    AilingJson, CheckJson, HealthJson, PluginJson, TenantJson, TenantPolicyJson, TenantsJson, TrialJson,
+    AilingJson, CheckJson, HealthJson, PluginJson, TenantJson, TenantPolicyJson, TenantsJson,
+    TrialJson,
 };
 
 use crate::error::{Blame, Failure};

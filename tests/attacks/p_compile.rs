@@ -261,7 +261,7 @@ fn p_08_a_compiler_that_fails_is_a_typed_error() {
         let guests = Guests::start_with(&Config::default(), &cache, compiler).unwrap();
         let failure = Failure::from(guests.loader.load(&plain, Wasi::None).unwrap_err());
         assert_eq!(
-            (failure.code, failure.blame),
+            (&*failure.code, failure.blame),
             (code, blame),
             "{script}: {failure:?}"
         );

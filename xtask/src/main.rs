@@ -6,6 +6,7 @@ mod cache;
 mod check;
 mod demo;
 mod fetch;
+mod fuzz;
 mod peers;
 mod process;
 mod setup;
@@ -27,6 +28,7 @@ cargo xtask COMMAND
   demo                    set up, then a tour: two tenants, their plugins, three questions, one bad neighbour
   test [--only STEP]…     set up, then check: fmt, clippy, deny, advisories, test, doc
   bench ARGUMENTS…        set up, then `stockade bench ARGUMENTS…` (see `cargo xtask bench --help`)
+  fuzz ARGUMENTS…         set up, then search for inputs that break what reads strangers' bytes (see `fuzz --help`)
   peers                   the Python environment that `bench --peers` compares with (a few minutes, 6 GB)
 
 Everything is kept in one cache folder, shared by all clones: $STOCKADE_CACHE, else
@@ -41,6 +43,7 @@ enum Command {
     Demo,
     Test { only: Vec<String> },
     Bench { arguments: Vec<String> },
+    Fuzz { arguments: Vec<String> },
     Peers,
 }
 
@@ -74,6 +77,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Demo => demo::run(&cache, &workspace),
         Command::Test { only } => check::run(&cache, &workspace, only),
         Command::Bench { arguments } => bench::run(&cache, &workspace, arguments),
+        Command::Fuzz { arguments } => fuzz::run(&cache, &workspace, arguments),
         Command::Peers => peers::run(&cache).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -89,6 +93,9 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
             only: parse_only(rest, &check::names())?,
         }),
         "bench" => Ok(Command::Bench {
+            arguments: rest.to_vec(),
+        }),
+        "fuzz" => Ok(Command::Fuzz {
             arguments: rest.to_vec(),
         }),
         "demo" => none(rest).map(|()| Command::Demo),

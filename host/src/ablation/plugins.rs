@@ -68,7 +68,7 @@ pub(super) fn attacks() -> Vec<Attack> {
 fn loaded(arena: &Arena, component: &[u8]) -> Outcome {
     match arena.stage.chunker(component, Wasi::None) {
         Ok(_) => Outcome::Succeeds,
-        Err(refused) => Outcome::stopped(refused.code),
+        Err(refused) => Outcome::stopped(&refused.code),
     }
 }
 

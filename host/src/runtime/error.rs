@@ -25,7 +25,9 @@ pub enum RuntimeError {
         holder: String,
     },
     /// The engine's clock stands still.
-    #[error("no plugin is run: the thread that enforces time limits has not shown itself for a second")]
+    #[error(
+        "no plugin is run: the thread that enforces time limits has not shown itself for a second"
+    )]
     Unhealthy,
     /// No threads.
     #[error("cannot start threads")]

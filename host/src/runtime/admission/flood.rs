@@ -1,7 +1,7 @@
 //! More tasks of one tenant than its policy allows: attacks for the run without guards.
 
 use super::*;
-use crate::task::Limits;
+use crate::task::{Kind, Limits};
 
 /// The tenant's gates with one place and two that may wait.
 struct Arena {
