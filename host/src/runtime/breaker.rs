@@ -62,6 +62,31 @@ pub(super) struct Case {
     pub(super) stopped_before: bool,
     /// The document is in quarantine: it is tried again, and does not count.
     pub(super) quarantined: bool,
+    /// Tasks that are known to come besides: what is left of an ingest.
+    pub(super) to_come: ToCome,
+}
+
+/// How many documents of an ingest are not done; shared by all of its tasks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ToCome(Arc<AtomicU64>);
+
+impl ToCome {
+    /// So many; where nobody knows, more than any ratio asks for.
+    pub(super) fn new(documents: Option<usize>) -> Self {
+        let documents = documents.map_or(u64::MAX, |known| known as u64);
+        Self(Arc::new(AtomicU64::new(documents)))
+    }
+
+    /// One is done.
+    pub(super) fn one_less(&self) {
+        let less = |left: u64| left.checked_sub(1);
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Those besides the one that asks.
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed).saturating_sub(1)
+    }
 }
 
 /// Whether a task may run its plugin.
@@ -356,7 +381,9 @@ impl Ticket {
         }
         let writing = lock(&self.entry.writing);
         let trial = self.trial.is_some();
-        let change = lock(&self.entry.breaker).stopped(now_ms(), self.input(), trial, &self.limits);
+        let (input, to_come) = (self.input(), self.case.to_come.get());
+        let change =
+            lock(&self.entry.breaker).stopped(now_ms(), input, trial, to_come, &self.limits);
         let record = self.entry.record()?;
         self.entry.unwritten.store(false, Ordering::Relaxed);
         let Change::Opened(open) = change else {

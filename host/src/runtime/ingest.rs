@@ -13,6 +13,7 @@ pub use self::report::{IngestReport, IngestRequest, Progress};
 use self::course::{Course, next_when_room, read_ahead};
 use self::guard::{Admitted, StepError};
 use self::report::DocumentFailure;
+use super::breaker::ToCome;
 use super::registry::Listed;
 use super::{Runtime, RuntimeError};
 use crate::corpus::{Document, TenantId};
@@ -76,6 +77,7 @@ impl Runtime {
             methods: HashMap::new(),
             changes: self.breakers.changes(),
             retry_quarantined: request.retry_quarantined,
+            to_come: ToCome::new(plan.total()),
             running: JoinSet::new(),
             course: Course::default(),
             report: IngestReport::default(),
@@ -148,6 +150,7 @@ struct Driver {
     /// Of the breakers, when the methods were looked up.
     changes: u64,
     retry_quarantined: bool,
+    to_come: ToCome,
     running: JoinSet<Done>,
     course: Course,
     report: IngestReport,
@@ -205,7 +208,7 @@ impl Driver {
             }
             Loaded::Skipped { path, reason, .. } => {
                 self.report.skipped += 1;
-                self.progress.documents.fetch_add(1, Relaxed);
+                self.one_done();
                 if self.report.skips.len() < FAILURES_LISTED {
                     self.report.skips.push((path, reason.to_string()));
                 }
@@ -242,6 +245,7 @@ impl Driver {
             method,
             task: listed,
             retry_quarantined: self.retry_quarantined,
+            to_come: self.to_come.clone(),
         };
         self.running.spawn(async move {
             let _place = place;
@@ -326,7 +330,7 @@ impl Driver {
                     self.progress.tokens.fetch_add(ingested.tokens, Relaxed);
                     self.course.committed(document);
                 }
-                self.progress.documents.fetch_add(1, Relaxed);
+                self.one_done();
             }
             Err(StepError::Ingest(IngestError::Stop(stop)))
                 if matches!(stop.reason, Reason::Shutdown | Reason::Suspended) =>
@@ -341,9 +345,14 @@ impl Driver {
         }
     }
 
+    fn one_done(&self) {
+        self.progress.documents.fetch_add(1, Relaxed);
+        self.to_come.one_less();
+    }
+
     fn fail(&mut self, document: String, failure: Failure) {
         self.report.failed += 1;
-        self.progress.documents.fetch_add(1, Relaxed);
+        self.one_done();
         self.progress.failed.fetch_add(1, Relaxed);
         if self.report.failures.len() < FAILURES_LISTED {
             self.report
@@ -399,6 +408,7 @@ struct Step {
     method: Arc<Method>,
     task: Listed,
     retry_quarantined: bool,
+    to_come: ToCome,
 }
 
 impl Step {

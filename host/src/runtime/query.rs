@@ -1,6 +1,6 @@
 //! One question: admitted, answered by the tenant's agent, and explained by a receipt.
 
-use super::breaker::{Admission, Case, Ended, Refusal, Ticket};
+use super::breaker::{Admission, Case, Ended, Refusal, Ticket, ToCome};
 use super::{Runtime, RuntimeError, builtin};
 use crate::agent::{Agent, AgentError, AgentHost, Answered, Hop, Question};
 use crate::corpus::{Filter, TenantId};
@@ -160,6 +160,7 @@ impl Runtime {
                 document: None,
                 stopped_before: false,
                 quarantined: false,
+                to_come: ToCome::default(),
             };
             match self.breakers.admit(case, task, &policy.breaker).await? {
                 Admission::Run(ticket) => return Ok((agent, options, ticket)),

@@ -93,6 +93,13 @@ impl<'a> Patient<'a> {
         }
     }
 
+    async fn good(&mut self, times: u64) -> Result<(), Failure> {
+        for _ in 0..times {
+            self.document("a").await?;
+        }
+        Ok(())
+    }
+
     async fn bad(&mut self, times: u64) -> Result<(), Failure> {
         for _ in 0..times {
             self.document("x").await?;
@@ -132,7 +139,7 @@ async fn stops(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
     })
 }
 
-/// Of a plugin's last twenty documents one fewer than the ratio, and exactly as many.
+/// After twenty good documents: of the last twenty one fewer than the ratio, and exactly as many.
 async fn stops_ratio(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
     let besides = [("breaker.stops_max", Value::Count(1)), ONE_DAY];
     #[expect(
@@ -142,9 +149,11 @@ async fn stops_ratio(ground: &Ground, target: &Target) -> Result<Sides, Failure>
     )]
     let most = (target.ratio() * 20.0).ceil() as u64;
     let mut obeys = Patient::new(ground, target, &besides).await?;
+    obeys.good(20).await?;
     obeys.bad(most - 1).await?;
     let under = obeys.runs().await?;
     let mut breaks = Patient::new(ground, target, &besides).await?;
+    breaks.good(20).await?;
     let began = Instant::now();
     breaks.bad(most).await?;
     let over = breaks.refused().await?;

@@ -8,7 +8,8 @@ use crate::task::count;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Tasks that `stops_ratio_max` is a share of. Those that a plugin has not had yet count as done.
+/// Tasks that `stops_ratio_max` is a share of. Where a plugin has had fewer, those that are known to come, the
+/// rest of an ingest, count as done: five poison documents that happen to come first say nothing of it.
 pub(in crate::runtime) const TASKS: usize = 20;
 
 /// What a task was about: the same document or question has the same number.
@@ -84,19 +85,20 @@ impl Breaker {
         }
     }
 
-    /// A task was stopped by the plugin's fault.
+    /// A task was stopped by the plugin's fault, with so many more known to come.
     pub(in crate::runtime) fn stopped(
         &mut self,
         now_ms: u64,
         input: Input,
         trial: bool,
+        to_come: u64,
         limits: &Limits,
     ) -> Change {
         match (self.open, trial) {
             (None, _) => {
                 self.remember(input, true);
                 self.count(now_ms, input, limits);
-                self.judge(now_ms, limits)
+                self.judge(now_ms, to_come, limits)
             }
             (Some(open), true) => self.open_now(now_ms, open.stops.saturating_add(1)),
             (Some(_), false) => Change::None,
@@ -132,9 +134,10 @@ impl Breaker {
     }
 
     /// Opens it when both limits are reached. The stops that are left are those within the window.
-    fn judge(&mut self, now_ms: u64, limits: &Limits) -> Change {
+    fn judge(&mut self, now_ms: u64, to_come: u64, limits: &Limits) -> Change {
         let stopped = self.tasks.iter().filter(|(_, stopped)| *stopped).count();
-        let ratio = count(stopped as u64) / count(TASKS as u64);
+        let tasks = to_come.saturating_add(self.tasks.len() as u64);
+        let ratio = count(stopped as u64) / count(tasks.min(TASKS as u64));
         let stops = self.stops.len() as u64;
         if stops < limits.stops_max || ratio < limits.stops_ratio_max {
             return Change::None;

@@ -3,6 +3,9 @@
 use super::state::{Breaker, Change, Phase, TASKS};
 use crate::policy::Breaker as Limits;
 
+/// In the middle of a large ingest.
+const MANY: u64 = 1_000;
+
 fn limits() -> Limits {
     Limits {
         stops_max: 5,
@@ -16,7 +19,7 @@ fn limits() -> Limits {
 fn stop_all(breaker: &mut Breaker, now_ms: u64, inputs: std::ops::Range<u64>) -> Change {
     let mut last = Change::None;
     for input in inputs {
-        last = breaker.stopped(now_ms, input, false, &limits());
+        last = breaker.stopped(now_ms, input, false, MANY, &limits());
     }
     last
 }
@@ -25,7 +28,7 @@ fn stop_all(breaker: &mut Breaker, now_ms: u64, inputs: std::ops::Range<u64>) ->
 fn a_plugin_whose_every_task_is_stopped_opens_once_both_limits_are_reached() {
     let mut breaker = Breaker::default();
     assert_eq!(stop_all(&mut breaker, 0, 0..9), Change::None);
-    let opened = breaker.stopped(0, 9, false, &limits());
+    let opened = breaker.stopped(0, 9, false, MANY, &limits());
     assert!(matches!(opened, Change::Opened(open) if open.stops == 10));
     let mut eager = Breaker::default();
     let quarter = Limits {
@@ -33,10 +36,29 @@ fn a_plugin_whose_every_task_is_stopped_opens_once_both_limits_are_reached() {
         ..limits()
     };
     let changes: Vec<_> = (0..5)
-        .map(|input| eager.stopped(0, input, false, &quarter))
+        .map(|input| eager.stopped(0, input, false, MANY, &quarter))
         .collect();
     assert!(changes[..4].iter().all(|change| *change == Change::None));
     assert!(matches!(changes[4], Change::Opened(_)));
+}
+
+#[test]
+fn a_plugin_with_nothing_to_come_is_judged_by_the_tasks_it_had() {
+    let mut asked = Breaker::default();
+    let changes: Vec<_> = (0..5)
+        .map(|input| asked.stopped(0, input, false, 0, &limits()))
+        .collect();
+    assert!(changes[..4].iter().all(|change| *change == Change::None));
+    assert!(matches!(changes[4], Change::Opened(open) if open.stops == 5));
+    let mut mixed = Breaker::default();
+    for input in 0..6 {
+        assert_eq!(mixed.done(100 + input, false), Change::None);
+        let change = mixed.stopped(0, input, false, 0, &limits());
+        assert_eq!(matches!(change, Change::Opened(_)), input == 4, "{input}");
+        if input == 4 {
+            return;
+        }
+    }
 }
 
 #[test]
@@ -45,7 +67,7 @@ fn five_poison_documents_do_not_open_it_wherever_they_are() {
         let mut breaker = Breaker::default();
         for input in 0..10_000 {
             let change = match (first..first + 5).contains(&input) {
-                true => breaker.stopped(input, input, false, &limits()),
+                true => breaker.stopped(input, input, false, MANY, &limits()),
                 false => breaker.done(input, false),
             };
             assert_eq!(change, Change::None, "document {input}");
@@ -57,7 +79,7 @@ fn five_poison_documents_do_not_open_it_wherever_they_are() {
 fn the_same_input_counts_once() {
     let mut breaker = Breaker::default();
     for _ in 0..100 {
-        assert_eq!(breaker.stopped(0, 7, false, &limits()), Change::None);
+        assert_eq!(breaker.stopped(0, 7, false, MANY, &limits()), Change::None);
     }
     assert_eq!(stop_all(&mut breaker, 0, 100..108), Change::None);
     assert!(matches!(
@@ -104,8 +126,8 @@ fn after_the_cooldown_one_trial_decides() {
     ));
     // What began before it opened decides nothing.
     assert_eq!(breaker.done(50, false), Change::None);
-    assert_eq!(breaker.stopped(301_000, 51, false, &limits()), Change::None);
-    let again = breaker.stopped(301_000, 52, true, &limits());
+    assert_eq!(breaker.stopped(301_000, 51, false, MANY, &limits()), Change::None);
+    let again = breaker.stopped(301_000, 52, true, MANY, &limits());
     assert!(matches!(again, Change::Opened(open) if open.stops == 11));
     assert!(matches!(
         breaker.phase(301_001, &limits()),
@@ -185,7 +207,7 @@ fn it_opens_exactly_when_a_model_that_remembers_everything_does() {
             let (input, stopped) = (random(inputs), random(10) < share);
             model.0.push((now, input, stopped));
             let change = match stopped {
-                true => breaker.stopped(now, input, false, &limits),
+                true => breaker.stopped(now, input, false, MANY, &limits),
                 false => breaker.done(input, false),
             };
             let opened = matches!(change, Change::Opened(_));

@@ -132,6 +132,7 @@ impl Step {
             document: Some(document.id.clone()),
             stopped_before,
             quarantined,
+            to_come: self.to_come.clone(),
         })
     }
 }
