@@ -163,7 +163,11 @@ fn hostile_megabytes_take_little_time() {
         let began = Instant::now();
         OURS.tokenize(&text);
         // About 0.1 s; what grows with the square of the text would take minutes.
-        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", &text[..8]);
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            &text[..8]
+        );
     }
 }
 
