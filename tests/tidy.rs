@@ -480,10 +480,7 @@ fn nothing_is_left_to_do() {
             }
         }
     }
-    none(
-        &found,
-        "what is left to do stands in the tracker, not in the files",
-    );
+    none(&found, "what is left to do stands in the tracker");
 }
 
 #[test]

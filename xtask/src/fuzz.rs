@@ -6,13 +6,13 @@ use anyhow::Result;
 
 use crate::cache::Cache;
 use crate::process;
-use crate::setup;
+use crate::setup::{self, Scope};
 use crate::workspace::Workspace;
 
 /// Runs the fuzz target with these arguments; its exit code is ours.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
     let lock = cache.lock("setup")?;
-    setup::run_locked(cache, workspace, &[], &lock)?;
+    setup::run_locked(cache, workspace, Scope::Only(&[]), &lock)?;
     let mut cargo = workspace.cargo(cache);
     cargo
         .args(["test", "--release", "--locked", "--package", "stockade"])

@@ -47,6 +47,8 @@ struct Entry {
     worked: AtomicBool,
     /// Something changed since it was written.
     unwritten: AtomicBool,
+    /// What is written remembers stops: completed tasks that outdate them are worth writing, too.
+    stops_written: AtomicBool,
 }
 
 /// What a task is about.
@@ -80,7 +82,9 @@ impl ToCome {
     /// One is done.
     pub(super) fn one_less(&self) {
         let less = |left: u64| left.checked_sub(1);
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Those besides the one that asks.
@@ -161,6 +165,7 @@ impl Breakers {
         let entry = Arc::new(Entry {
             tenant: tenant.clone(),
             digest: *digest,
+            stops_written: AtomicBool::new(breaker.remembers_stops()),
             breaker: Mutex::new(breaker),
             writing: Mutex::default(),
             trial: Arc::default(),
@@ -251,11 +256,12 @@ impl Breakers {
         self.note_change();
     }
 
-    /// Writes what completed tasks changed. A plugin without recent stops costs nothing.
+    /// Writes what completed tasks changed. A plugin that was not stopped lately costs nothing.
     pub(super) fn flush(&self) {
         let entries: Vec<_> = lock(&self.entries).values().cloned().collect();
         for entry in entries {
-            let worth = lock(&entry.breaker).remembers_stops();
+            let stops = lock(&entry.breaker).remembers_stops();
+            let worth = stops || entry.stops_written.load(Ordering::Relaxed);
             if worth && entry.unwritten.swap(false, Ordering::Relaxed) {
                 logged(&entry, entry.keep(&self.catalog));
             }
@@ -294,6 +300,8 @@ impl From<AdmitError> for Failure {
 impl Entry {
     fn record(&self) -> Result<BreakerRecord, CatalogError> {
         let breaker = lock(&self.breaker).clone();
+        self.stops_written
+            .store(breaker.remembers_stops(), Ordering::Relaxed);
         let damaged = |error: serde_json::Error| CatalogError::Damaged {
             what: error.to_string(),
         };

@@ -162,8 +162,12 @@ fn hostile_megabytes_take_little_time() {
         let text = text.repeat((2 << 20) / text.len());
         let began = Instant::now();
         OURS.tokenize(&text);
-        // About 0.1 s; the margin is for a busy machine.
-        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", &text[..8]);
+        // About 0.1 s; what grows with the square of the text would take minutes.
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{:?}",
+            &text[..8]
+        );
     }
 }
 

@@ -126,7 +126,10 @@ fn after_the_cooldown_one_trial_decides() {
     ));
     // What began before it opened decides nothing.
     assert_eq!(breaker.done(50, false), Change::None);
-    assert_eq!(breaker.stopped(301_000, 51, false, MANY, &limits()), Change::None);
+    assert_eq!(
+        breaker.stopped(301_000, 51, false, MANY, &limits()),
+        Change::None
+    );
     let again = breaker.stopped(301_000, 52, true, MANY, &limits());
     assert!(matches!(again, Change::Opened(open) if open.stops == 11));
     assert!(matches!(
