@@ -77,6 +77,9 @@ const KEPT_BYTES_MAX: usize = 4 << 10;
 /// Inputs that are kept of one target.
 const KEPT_MAX: usize = 150;
 
+/// Outcomes that are told apart: beyond it messages differ by what they quote.
+const OUTCOMES_MAX: usize = 2_000;
+
 /// Crashes after which a search ends.
 const CRASHES_MAX: usize = 20;
 
@@ -156,7 +159,8 @@ impl Search<'_> {
         }
         match catch_unwind(AssertUnwindSafe(|| self.target.read(&input))) {
             Ok(outcome) => {
-                let new = self.outcomes.insert(normal(&outcome));
+                let new =
+                    self.outcomes.len() < OUTCOMES_MAX && self.outcomes.insert(normal(&outcome));
                 if new || self.pool.is_empty() {
                     self.remember(input, keep);
                 }

@@ -195,6 +195,14 @@ impl Database {
         }
     }
 
+    /// Bytes of the database, which [`Database::limit_bytes`] limits: its pages, wherever they lie now.
+    pub fn bytes(&self) -> Result<u64, DbError> {
+        let reader = self.read(&Interrupt::never())?;
+        let number = |name: &str| reader.query_row(name, [], |row| row.get::<_, i64>(0));
+        let (pages, size) = (number("PRAGMA page_count")?, number("PRAGMA page_size")?);
+        Ok(pages.unsigned_abs() * size.unsigned_abs())
+    }
+
     /// Bytes on disk: the database and its write-ahead log.
     pub fn bytes_on_disk(&self) -> u64 {
         let mut log = self.path.clone().into_os_string();

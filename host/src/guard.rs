@@ -119,6 +119,12 @@ pub(crate) const fn stands(_guard: Guard) -> bool {
     true
 }
 
+/// Whether all guards stand.
+#[cfg(not(test))]
+pub(crate) const fn all_stand() -> bool {
+    true
+}
+
 /// What `guard` limits something to.
 #[cfg(not(test))]
 pub(crate) const fn limit(_guard: Guard, limit: u64) -> u64 {
@@ -126,7 +132,7 @@ pub(crate) const fn limit(_guard: Guard, limit: u64) -> u64 {
 }
 
 #[cfg(test)]
-pub(crate) use switches::{WITHOUT, limit, stands};
+pub(crate) use switches::{WITHOUT, all_stand, limit, stands};
 
 /// Test builds alone.
 #[cfg(test)]
@@ -141,6 +147,11 @@ mod switches {
     pub(crate) fn stands(guard: Guard) -> bool {
         static AWAY: OnceLock<Vec<Guard>> = OnceLock::new();
         !AWAY.get_or_init(away).contains(&guard)
+    }
+
+    /// Whether none was taken away.
+    pub(crate) fn all_stand() -> bool {
+        Guard::ALL.iter().all(|&guard| stands(guard))
     }
 
     /// `limit`, or more than anything reaches.

@@ -103,8 +103,8 @@ impl Index {
         &self.database
     }
 
-    /// Whoever holds this is the only one to add documents under a limit of their number: what it counted
-    /// stays true until it has added its own.
+    /// Whoever holds this is the only one to add documents under a limit of their number or bytes, or to lift
+    /// it: what it counted stays true until it has added its own.
     pub fn adding(&self) -> MutexGuard<'_, ()> {
         self.adding.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -199,8 +199,8 @@ impl Line {
         } = self.room;
         let version_bytes = version_bytes(&document, &new);
         let put = move || {
-            index.database().limit_bytes(Some(storage_bytes_max))?;
             let _alone = index.adding();
+            index.database().limit_bytes(Some(storage_bytes_max))?;
             if is_one_too_many(&index, &document.id, documents_max)? {
                 return Ok(None);
             }

@@ -153,17 +153,10 @@ impl Loader {
         if let Some(loaded) = self.in_memory(&digest, wasi) {
             return Ok(loaded);
         }
-        let structure = Arc::new(inspect(bytes, wasi)?);
         // What was compiled before does not wait for what others compile now.
-        let (component, compile_time) = match self.cached(&digest) {
-            Some(component) => (component, Duration::ZERO),
+        let loaded = match self.cached(&digest, bytes, wasi)? {
+            Some(loaded) => loaded,
             None => self.compiled(&digest, bytes, wasi, given_up)?,
-        };
-        let loaded = Loaded {
-            digest,
-            structure,
-            component,
-            compile_time,
         };
         self.remember(wasi, &loaded);
         Ok(loaded)
@@ -174,30 +167,54 @@ impl Loader {
         lock(&self.loaded).get(&(*digest, wasi)).cloned()
     }
 
-    fn cached(&self, digest: &Digest) -> Option<Component> {
-        let artefact = self.cache.get(digest)?;
-        self.cache.component(self.engine.wasmtime(), &artefact)
+    /// What was compiled before. The bytes are looked through only where the artefact does not say what they
+    /// showed then: that takes longer than all the rest.
+    fn cached(
+        &self,
+        digest: &Digest,
+        bytes: &[u8],
+        wasi: Wasi,
+    ) -> Result<Option<Loaded>, PluginError> {
+        let Some(mut artefact) = self.cache.get(digest, wasi) else {
+            return Ok(None);
+        };
+        let structure = match artefact.structure.take() {
+            Some(structure) => structure,
+            None => inspect(bytes, wasi)?,
+        };
+        let component = self.cache.component(self.engine.wasmtime(), &artefact);
+        Ok(component.map(|component| Loaded {
+            digest: *digest,
+            structure: Arc::new(structure),
+            component,
+            compile_time: Duration::ZERO,
+        }))
     }
 
-    /// The component and how long compiling took: no time where somebody else did it meanwhile.
     fn compiled(
         &self,
         digest: &Digest,
         bytes: &[u8],
         wasi: Wasi,
         given_up: &dyn Fn() -> bool,
-    ) -> Result<(Component, Duration), PluginError> {
+    ) -> Result<Loaded, PluginError> {
+        let structure = inspect(bytes, wasi)?;
         let _one_at_a_time = lock(&self.compiling);
-        if let Some(component) = self.cached(digest) {
-            return Ok((component, Duration::ZERO));
+        // Somebody else may have done it meanwhile.
+        if let Some(loaded) = self.cached(digest, bytes, wasi)? {
+            return Ok(loaded);
         }
         let began = Instant::now();
         let folder = self.cache.folder();
         let output = compile::compile(&self.compiler, bytes, wasi, folder, given_up)?;
-        let artefact = self.cache.put(digest, &output)?;
+        let artefact = self.cache.put(digest, wasi, &structure, &output)?;
         let component = self.cache.component(self.engine.wasmtime(), &artefact);
-        let component = component.ok_or(PluginError::Artefact)?;
-        Ok((component, began.elapsed()))
+        Ok(Loaded {
+            digest: *digest,
+            structure: Arc::new(structure),
+            component: component.ok_or(PluginError::Artefact)?,
+            compile_time: began.elapsed(),
+        })
     }
 
     fn remember(&self, wasi: Wasi, loaded: &Loaded) {
@@ -349,6 +366,8 @@ impl Explain for PluginError {
         match self {
             Self::Artefact | Self::Damaged { .. } | Self::Io { .. } => Blame::Host,
             Self::GivenUp => Blame::Caller,
+            // CPU is the plugin's own; how long it took is also a matter of what else the machine had to do.
+            Self::CompileLimit { what, .. } if *what == compile::WALL_TIME => Blame::Limit,
             _ => Blame::Guest,
         }
     }

@@ -164,7 +164,8 @@ async fn one(
     let (target, limit, lowered_to) = target(policy, attack);
     let since = Instant::now();
     let mut sides = both_sides(ground, attack, &target).await;
-    while sides.over.held && sides.under.held && victim.seen(since).rounds < ROUNDS {
+    let waits = |seen: &Seen| seen.rounds < ROUNDS && since.elapsed() < WATCHDOG;
+    while sides.over.held && sides.under.held && waits(&victim.seen(since)) {
         let again = both_sides(ground, attack, &target).await;
         if !(again.over.held && again.under.held) {
             sides = again;

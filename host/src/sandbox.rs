@@ -71,6 +71,16 @@ impl Sandbox {
         &self.engine
     }
 
+    /// Runs a future on the guests' threads: a call that it makes changes no thread.
+    pub fn on_guest_threads<F>(&self, future: F) -> Option<tokio::task::JoinHandle<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        let runtime = self.executor.0.as_ref()?;
+        Some(runtime.spawn(future))
+    }
+
     /// Runs `call` in a fresh store on a guest thread. The store is gone when this returns; dropping the
     /// future ends the guest at its next yield.
     pub async fn run<T, R, F>(&self, task: &Arc<Task>, host: T, call: F) -> Result<R, Stop>

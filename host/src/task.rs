@@ -15,8 +15,8 @@ use crate::corpus::TenantId;
 use crate::guard;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
 /// A task's number within this process; printed and typed as `t7`.
@@ -88,7 +88,8 @@ pub struct Task {
 impl Task {
     /// A task that has not begun.
     pub fn new(tenant: TenantId, kind: Kind, subject: &str, limits: Limits) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        // Another process counts from elsewhere: a number that somebody read off an old list is no task's now.
+        static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(first_number()));
         Arc::new(Self {
             id: TaskId(NEXT.fetch_add(1, Ordering::Relaxed)),
             tenant,
@@ -210,6 +211,13 @@ impl Task {
     pub fn usage(&self) -> Usage {
         self.meters.usage(self.age())
     }
+}
+
+/// Where this process begins to count its tasks: by the second in which it does, for a day.
+fn first_number() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = now.map_or(0, |since| since.as_secs() % 86_400);
+    seconds * 1_000 + 1
 }
 
 /// Whole nanoseconds, saturating.

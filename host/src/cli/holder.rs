@@ -33,6 +33,7 @@ impl Session {
             };
             match ask_holder(&self.data, ask).await {
                 Ok(answered) => return answered,
+                Err(Unreachable::Mute) if ask.happens_once() => return Err(held),
                 Err(Unreachable::Mute) => {
                     mute += 1;
                     deadline = Instant::now() + PATIENCE;

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::guard::{self, Guard};
 use crate::plugin::{Digest, Loaded, OptionSpec, OptionType, Options, PluginError};
 use crate::policy::Wasi;
-use crate::sandbox::{Context, Sandbox, link_wasi};
+use crate::sandbox::{Context, Halted, Sandbox, link_wasi};
 use crate::task::{Meter, Phase, Reason, Stop, Task, count};
 use std::sync::Arc;
 use wasmtime::component::{HasSelf, Linker};
@@ -256,8 +256,12 @@ impl tokens::Host for Context<ChunkerHost> {
         } else {
             let task = self.task.clone();
             let work = move || embedder.token_ends_while(&text, || task.stop().is_none());
-            let ends = tokio::task::spawn_blocking(work).await?;
-            ends.ok_or(crate::sandbox::Halted)?
+            let Ok(ends) = tokio::task::spawn_blocking(work).await else {
+                let fault = Stop::host(Phase::HostTokens, "the tokenizer failed");
+                self.task.end(fault);
+                return Err(Halted.into());
+            };
+            ends.ok_or(Halted)?
         };
         self.cross(ends.len() * size_of::<u32>())?;
         Ok(ends)

@@ -3,8 +3,9 @@
 //! The key lives beside the artefacts, readable by the owner alone, and is made once per data folder.
 //! An artefact that does not verify, or is of another engine, is as good as absent.
 
-use super::{Digest, PluginError};
+use super::{Digest, PluginError, Structure};
 use crate::guard::{self, Guard};
+use crate::policy::Wasi;
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -28,7 +29,15 @@ impl std::fmt::Debug for Cache {
 }
 
 /// An artefact that verified. Made by [`Cache`] alone.
-pub(super) struct Artefact(Vec<u8>);
+pub(super) struct Artefact {
+    /// What the plugin's bytes showed when it was compiled; they are not looked through again.
+    pub(super) structure: Option<Structure>,
+    bytes: Vec<u8>,
+    code_at: usize,
+}
+
+/// What a change of makes older artefacts foreign: the rules of `inspect` are this program's.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Cache {
     pub(super) fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self, PluginError> {
@@ -56,30 +65,51 @@ impl Cache {
         &self.folder
     }
 
-    fn path(&self, digest: &Digest) -> PathBuf {
+    fn path(&self, digest: &Digest, wasi: Wasi) -> PathBuf {
+        let (engine, wasi) = (self.engine, wasi.as_str());
         self.folder
-            .join(format!("{digest}-{:016x}.cwasm", self.engine))
+            .join(format!("{digest}-{wasi}-{engine:016x}.cwasm"))
     }
 
-    /// The artefact of a plugin, where there is one that this host made.
-    pub(super) fn get(&self, digest: &Digest) -> Option<Artefact> {
-        let bytes = std::fs::read(self.path(digest)).ok()?;
-        let (mac, artefact) = bytes.split_at_checked(MAC)?;
+    /// The artefact of a plugin under the checks of `wasi`, where there is one that this host made. The file:
+    /// MAC, length of the structure, structure as JSON, machine code.
+    pub(super) fn get(&self, digest: &Digest, wasi: Wasi) -> Option<Artefact> {
+        let bytes = std::fs::read(self.path(digest, wasi)).ok()?;
+        let (mac, signed) = bytes.split_at_checked(MAC)?;
         let mac = blake3::Hash::from_bytes(mac.try_into().ok()?);
-        if self.mac(digest, artefact) != mac && guard::stands(Guard::ArtefactMac) {
+        if self.mac(digest, wasi, signed) != mac && guard::stands(Guard::ArtefactMac) {
             tracing::warn!(plugin = %digest, "a compiled artefact did not verify; compiling again");
             return None;
         }
-        Some(Artefact(artefact.to_owned()))
+        let (length, rest) = signed.split_at_checked(size_of::<u32>())?;
+        let length = usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
+        let structure = serde_json::from_slice(rest.get(..length)?).ok()?;
+        Some(Artefact {
+            structure,
+            code_at: MAC + size_of::<u32>() + length,
+            bytes,
+        })
     }
 
-    /// Stores what the compile child made.
-    pub(super) fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<Artefact, PluginError> {
-        let path = self.path(digest);
+    /// Stores what the compile child made of a plugin of this structure. The structure is left out where it was
+    /// not checked as it ought to be, which only a test build can do.
+    pub(super) fn put(
+        &self,
+        digest: &Digest,
+        wasi: Wasi,
+        structure: &Structure,
+        code: &[u8],
+    ) -> Result<Artefact, PluginError> {
+        let path = self.path(digest, wasi);
+        let structure = guard::all_stand().then_some(structure);
+        let said = serde_json::to_vec(&structure).unwrap_or_default();
+        let length = u32::try_from(said.len()).unwrap_or(0).to_le_bytes();
+        let signed = [&length, said.as_slice(), code].concat();
+        let mac = self.mac(digest, wasi, &signed);
         let write = || -> std::io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            file.write_all(self.mac(digest, bytes).as_bytes())?;
-            file.write_all(bytes)?;
+            file.write_all(mac.as_bytes())?;
+            file.write_all(&signed)?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
@@ -89,7 +119,11 @@ impl Cache {
             path: path.clone(),
             source,
         })?;
-        Ok(Artefact(bytes.to_owned()))
+        Ok(Artefact {
+            structure: structure.cloned(),
+            code_at: size_of::<u32>() + said.len(),
+            bytes: signed,
+        })
     }
 
     /// The component in an artefact; nothing when it is of another engine's settings or version.
@@ -105,18 +139,22 @@ impl Cache {
         // SAFETY: the bytes come from the compile child of this host, held in memory since its MAC
         // was verified (or since the child returned them); nobody else can make an `Artefact`.
         #[expect(unsafe_code, reason = "authenticated artefact")]
-        let loaded = unsafe { Component::deserialize(engine, &artefact.0) };
+        let loaded = unsafe { Component::deserialize(engine, &artefact.bytes[artefact.code_at..]) };
         loaded
             .inspect_err(|error| tracing::warn!("an artefact does not load: {error:#}"))
             .ok()
     }
 
-    /// Over the engine, the plugin and the machine code, so that none can stand for another.
-    fn mac(&self, digest: &Digest, artefact: &[u8]) -> blake3::Hash {
+    /// Over program, engine, plugin, checks and contents, so that none can stand for another.
+    fn mac(&self, digest: &Digest, wasi: Wasi, signed: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        for part in [VERSION, wasi.as_str()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
         hasher.update(&self.engine.to_le_bytes());
         hasher.update(&digest.0);
-        hasher.update(artefact);
+        hasher.update(signed);
         hasher.finalize()
     }
 }

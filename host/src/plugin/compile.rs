@@ -34,7 +34,7 @@ impl CompileProfile {
                 name: "none",
                 cpu_s: 10,
                 memory: gib,
-                wall: Duration::from_secs(30),
+                wall: Duration::from_secs(120),
             },
             Wasi::Sandboxed => Self {
                 name: "sandboxed",
@@ -55,12 +55,15 @@ impl CompileProfile {
 /// The hidden subcommand's name.
 pub const COMPILE_SUBCOMMAND: &str = "__compile";
 
+/// What a child that is ended by the clock had too much of.
+pub(super) const WALL_TIME: &str = "wall time";
+
 /// The child's exit status for a component that is not valid.
 const INVALID: u8 = 65;
 
-/// How willingly the child leaves the processor to everybody else: as much as there is. Whoever installs
-/// a plugin can wait; whoever asks a question meanwhile must not notice.
-const CHILD_NICE: i32 = 19;
+/// How willingly the child leaves the processor to everybody else. Whoever installs a plugin can wait; whoever
+/// asks a question meanwhile must not notice. Not the most there is: beside guests that spin it would starve.
+const CHILD_NICE: i32 = 10;
 
 /// Compiles `bytes` by running `compiler`; the artefact's bytes. The child is killed when `given_up` says
 /// that nobody waits for them any more.
@@ -160,7 +163,7 @@ fn judge(
     let Some(status) = status else {
         let limit = format!("{} s", profile.wall.as_secs());
         return Err(PluginError::CompileLimit {
-            what: "wall time",
+            what: WALL_TIME,
             limit,
         });
     };

@@ -6,7 +6,7 @@
 use super::{PluginError, PluginKind};
 use crate::guard::{self, Guard};
 use crate::policy::Wasi;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasmparser::{
     ComponentDefinedType, ComponentExternalKind, ComponentInstance, ComponentType,
     ComponentTypeDeclaration, ComponentTypeRef, Encoding, FunctionBody, Instance,
@@ -20,7 +20,7 @@ const OWN: &str = "stockade:plugin/";
 const WIDTH_MAX: u64 = 256;
 
 /// What a component's bytes showed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Structure {
     /// Which world it is of.
     pub kind: PluginKind,

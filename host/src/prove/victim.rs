@@ -66,6 +66,17 @@ pub struct Seen {
     pub first_wrong: Option<String>,
 }
 
+impl Seen {
+    /// A victim that no longer lives, or that ended no round for a long time, is the worst that can be seen.
+    fn unless_hung(mut self, since: Instant, gone: bool) -> Self {
+        if gone || (self.rounds == 0 && since.elapsed() > super::WATCHDOG) {
+            self.wrong += 1;
+            self.first_wrong = Some("it hung".to_owned());
+        }
+        self
+    }
+}
+
 struct Neighbour {
     runtime: Arc<Runtime>,
     reader: TenantId,
@@ -117,6 +128,7 @@ impl Victim {
             wrong: rounds.iter().filter(|round| round.wrong.is_some()).count(),
             first_wrong: rounds.iter().rev().find_map(|round| round.wrong.clone()),
         }
+        .unless_hung(since, self.work.is_finished())
     }
 }
 

@@ -202,16 +202,19 @@ impl Breakers {
                 Phase::Open(open, retry) => {
                     return Ok(Admission::Refused(refusal(open, now, retry)));
                 }
-                Phase::HalfOpen(_) => match entry.trial.clone().try_lock_owned() {
-                    Ok(trial) => Some(trial),
-                    Err(_) => {
-                        tokio::select! {
-                            biased;
-                            stop = task.ended() => return Err(stop.into()),
-                            _decided = entry.trial.lock() => continue,
-                        }
+                Phase::HalfOpen(_) => {
+                    let trial = tokio::select! {
+                        biased;
+                        stop = task.ended() => return Err(stop.into()),
+                        trial = entry.trial.clone().lock_owned() => trial,
+                    };
+                    // The one before may have decided. Where it did not, this one is the trial now: who gave the
+                    // lock up to queue again would hand it from one that waits to the next for ever.
+                    match lock(&entry.breaker).phase(now_ms(), limits) {
+                        Phase::HalfOpen(_) => Some(trial),
+                        Phase::Closed | Phase::Open(..) => continue,
                     }
-                },
+                }
             };
             return Ok(Admission::Run(Ticket {
                 entry,
@@ -233,16 +236,30 @@ impl Breakers {
         let _ = tokio::task::spawn_blocking(wait).await;
     }
 
-    /// Closes breakers in memory; the catalog has been told.
-    pub(super) fn forget(&self, tenant: &TenantId, digests: &[Digest]) {
-        for digest in digests {
-            if let Some(entry) = lock(&self.entries).get(&(tenant.clone(), *digest)) {
-                *lock(&entry.breaker) = Breaker::default();
-                entry.unwritten.store(false, Ordering::Relaxed);
-                entry.worked.store(false, Ordering::Relaxed);
-            }
+    /// Closes breakers: has `tell` tell the catalog of which plugins, and forgets them in memory. No stop is
+    /// written between the two.
+    pub(super) fn forget(
+        &self,
+        tenant: &TenantId,
+        tell: impl FnOnce() -> Result<Vec<Digest>, CatalogError>,
+    ) -> Result<(), CatalogError> {
+        let own = |((owner, _), entry): (&(TenantId, Digest), &Arc<Entry>)| {
+            (owner == tenant).then(|| entry.clone())
+        };
+        let entries: Vec<_> = lock(&self.entries).iter().filter_map(own).collect();
+        let _writing: Vec<_> = entries.iter().map(|entry| lock(&entry.writing)).collect();
+        let digests = tell()?;
+        for entry in entries
+            .iter()
+            .filter(|entry| digests.contains(&entry.digest))
+        {
+            *lock(&entry.breaker) = Breaker::default();
+            entry.unwritten.store(false, Ordering::Relaxed);
+            entry.stops_written.store(false, Ordering::Relaxed);
+            entry.worked.store(false, Ordering::Relaxed);
         }
         self.note_change();
+        Ok(())
     }
 
     /// Another version may have come into use.

@@ -106,12 +106,16 @@ impl Runtime {
         self.catalog.tenant(tenant)?;
         if let Some(builtin) = builtin::find(label) {
             let digest = Digest::of(builtin.bytes);
-            self.catalog.forget_breaker(tenant, &digest)?;
-            self.breakers.forget(tenant, &[digest]);
+            let tell = || {
+                self.catalog
+                    .forget_breaker(tenant, &digest)
+                    .map(|()| vec![digest])
+            };
+            self.breakers.forget(tenant, tell)?;
             return Ok(digest);
         }
-        let digests = self.catalog.resume_plugin(tenant, label)?;
-        self.breakers.forget(tenant, &digests);
+        let tell = || self.catalog.resume_plugin(tenant, label);
+        self.breakers.forget(tenant, tell)?;
         Ok(self.catalog.plugin(tenant, label)?.digest)
     }
 

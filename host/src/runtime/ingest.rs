@@ -112,6 +112,7 @@ impl Runtime {
         let index = self.index(tenant)?;
         let delete = move || {
             // Taking words out of the full-text index writes first: a full index must not forbid it.
+            let _alone = index.adding();
             index.database().limit_bytes(None)?;
             index.delete(&documents)
         };

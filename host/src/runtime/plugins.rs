@@ -136,8 +136,12 @@ impl Runtime {
     pub fn remove_plugin(&self, tenant: &TenantId, label: &str) -> Result<(), Failure> {
         self.catalog.tenant(tenant)?;
         let digest = self.catalog.plugin(tenant, label)?.digest;
-        self.catalog.remove_plugin(tenant, label)?;
-        self.breakers.forget(tenant, &[digest]);
+        let tell = || {
+            self.catalog
+                .remove_plugin(tenant, label)
+                .map(|()| vec![digest])
+        };
+        self.breakers.forget(tenant, tell)?;
         self.sweep_plugins()
     }
 

@@ -61,6 +61,11 @@ impl<T> Ask<T> {
         Self::new(method, format!("/v1/tenants/{tenant}{what}"))
     }
 
+    /// Whether it must not be sent a second time: the task of that number may be another one by then.
+    pub fn happens_once(&self) -> bool {
+        self.method == Method::DELETE
+    }
+
     fn request(&self) -> Result<Request<Body>, ServerError> {
         let body = match &self.body {
             Some(body) => Body::from(body.to_string()),

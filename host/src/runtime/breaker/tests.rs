@@ -1,7 +1,14 @@
 //! The pure state machine: each limit from both sides, and against a model that remembers everything.
 
 use super::state::{Breaker, Change, Phase, TASKS};
-use crate::policy::Breaker as Limits;
+use super::{Admission, Breakers, Case, ToCome};
+use crate::catalog::Catalog;
+use crate::corpus::TenantId;
+use crate::plugin::Digest;
+use crate::policy::{Breaker as Limits, Policy};
+use crate::runtime::lock;
+use crate::task::{Kind, Limits as TaskLimits, Task};
+use std::sync::Arc;
 
 /// In the middle of a large ingest.
 const MANY: u64 = 1_000;
@@ -226,4 +233,45 @@ fn it_opens_exactly_when_a_model_that_remembers_everything_does() {
         }
     }
     assert!((200..1_900).contains(&openings), "{openings}");
+}
+
+/// A trial that nobody decides, such as one that was killed, gives way to the next that waits; and that to the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undecided_trial_gives_way_to_each_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = Arc::new(Catalog::open(folder.path()).unwrap());
+    let tenant = TenantId::new("acme").unwrap();
+    catalog.add_tenant(&tenant, "{}").unwrap();
+    let breakers = Arc::new(Breakers::new(catalog));
+    let digest = Digest::of(b"plugin");
+    let at_once = Limits {
+        cooldown_s: 0,
+        ..limits()
+    };
+    let entry = breakers.entry(&tenant, &digest).unwrap();
+    stop_all(&mut lock(&entry.breaker), 0, 0..10);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (breakers, tenant) = (breakers.clone(), tenant.clone());
+        tasks.spawn(async move {
+            let policy = Policy::shipped("default").unwrap();
+            let limits = Limits::clone(&at_once);
+            let task = Task::new(tenant.clone(), Kind::Query, "q", TaskLimits::query(&policy));
+            let case = Case {
+                tenant,
+                digest,
+                input: [number; 32],
+                document: None,
+                stopped_before: false,
+                quarantined: false,
+                to_come: ToCome::default(),
+            };
+            let admitted = breakers.admit(case, &task, &limits).await.unwrap();
+            assert!(matches!(&admitted, Admission::Run(ticket) if ticket.trial.is_some()));
+            tokio::task::yield_now().await;
+        });
+    }
+    let all = async { while tasks.join_next().await.transpose().unwrap().is_some() {} };
+    let watchdog = std::time::Duration::from_secs(60);
+    tokio::time::timeout(watchdog, all).await.unwrap();
 }

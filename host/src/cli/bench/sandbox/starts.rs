@@ -13,7 +13,9 @@ use crate::policy::{Policy, Wasi};
 use crate::runtime::{RuntimeError, builtin_component};
 use crate::task::Kind;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Calls of each kind.
 const CALLS: usize = 2_000;
@@ -85,22 +87,47 @@ pub(super) async fn measure(bench: &mut Bench) -> Result<(), Failure> {
         options: vec![],
         policy: builtin.policy.clone(),
     };
-    let what = format!("recursive chunker, {DOCUMENT} characters, fresh store to result");
-    let text = text(DOCUMENT);
-    let times = calls(bench, &builtin, &text).await?;
-    bench.add_start(what, times, Some(CALL_US_MAX));
-    let times = calls(bench, &empty, "x").await?;
-    let what = "empty guest, fresh store to result".to_owned();
-    bench.add_start(what, times, None);
+    for (name, of, text, most) in [
+        (
+            "recursive chunker, 850 characters",
+            builtin,
+            text(DOCUMENT),
+            Some(CALL_US_MAX),
+        ),
+        ("empty guest", empty, "x".to_owned(), None),
+    ] {
+        let of = Arc::new(of);
+        let there = calls(
+            bench.stage.clone(),
+            of.clone(),
+            text.clone(),
+            bench.interrupt.clone(),
+        );
+        let there = stage.guests.sandbox.on_guest_threads(there);
+        if let Some(there) = there {
+            let times = there.await.map_err(|_| gone())??;
+            bench.add_start(format!("{name}, fresh store to result"), times, most);
+        }
+        let times = calls(bench.stage.clone(), of, text, bench.interrupt.clone()).await?;
+        bench.add_start(format!("{name}, from another thread and back"), times, None);
+    }
     load(bench, "recursive chunker", recursive()?)?;
     load(bench, "generated plugin", &large()?)
 }
 
-async fn calls(bench: &Bench, of: &Builtin, text: &str) -> Result<Vec<Duration>, Failure> {
+fn gone() -> RuntimeError {
+    RuntimeError::Argument("the guests' threads are gone".to_owned())
+}
+
+async fn calls(
+    stage: Arc<Stage>,
+    of: Arc<Builtin>,
+    text: String,
+    interrupt: CancellationToken,
+) -> Result<Vec<Duration>, Failure> {
     let mut times = Vec::with_capacity(CALLS);
-    let stage = &bench.stage;
-    let document = document("doc", text);
-    while times.len() < CALLS && !bench.interrupted() {
+    let document = document("doc", &text);
+    while times.len() < CALLS && !interrupt.is_cancelled() {
         let task = stage.task(Kind::Ingest, &of.policy);
         let (sandbox, embedder) = (&stage.guests.sandbox, &stage.embedder);
         let began = Instant::now();
