@@ -471,9 +471,7 @@ impl Step {
         let outcome = match self.line.chunk(&task, &document, &self.method).await {
             Ok(chunks) => {
                 self.line.sandbox = without;
-                self.line
-                    .store(&task, document, &self.method, chunks)
-                    .await
+                self.line.store(&task, document, &self.method, chunks).await
             }
             Err(error) => Err(error),
         };
