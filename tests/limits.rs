@@ -138,6 +138,8 @@ fn a_loop_while_the_host_hands_over_the_document_is_stopped() {
     assert_eq!(stopped(outcome).0, Reason::Fuel);
 }
 
+const LOG: &str = r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#;
+
 /// Writes `count` log records of 1 KiB.
 fn logger(count: u32) -> Vec<u8> {
     let body = format!(
@@ -148,8 +150,7 @@ fn logger(count: u32) -> Vec<u8> {
         (i32.const 32)"
     );
     let mut guest = Guest::chunker(&body);
-    guest.imports =
-        r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#.to_owned();
+    guest.imports = LOG.to_owned();
     guest.build().unwrap()
 }
 
@@ -194,15 +195,20 @@ fn a_length_of_two_gigabytes_is_refused_before_anything_is_copied() {
     let mut guest = Guest::chunker(
         "(call $log (i32.const 1) (i32.const 0) (i32.const 0x7fffffff)) (i32.const 32)",
     );
-    guest.imports =
-        r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#.to_owned();
+    guest.imports = LOG.to_owned();
     let (outcome, _) = chunk(&guest.build().unwrap(), "", "x");
     assert_eq!(stopped(outcome).0, Reason::Trap);
 }
 
 /// A result of `count` chunks whose fields are written by `write`, with `$i` as the chunk's address.
 fn many_chunks(count: u32, write: &str) -> Vec<u8> {
-    let mut guest = Guest::chunker(&format!(
+    let mut guest = Guest::chunker(&chunks_body(count, write));
+    guest.pages = 20;
+    guest.build().unwrap()
+}
+
+fn chunks_body(count: u32, write: &str) -> String {
+    format!(
         "(local.set $i (i32.const 65536))
         (local.set $n (i32.const 0))
         (loop
@@ -213,9 +219,7 @@ fn many_chunks(count: u32, write: &str) -> Vec<u8> {
         (i32.store (i32.const 36) (i32.const 65536))
         (i32.store (i32.const 40) (i32.const {count}))
         (i32.const 32)"
-    ));
-    guest.pages = 20;
-    guest.build().unwrap()
+    )
 }
 
 const ONE_BYTE_EACH: &str = "(i32.store (local.get $i) (local.get $n))
@@ -266,6 +270,47 @@ fn output() {
     assert!(usage.output_bytes > 200 << 10);
     let (violated, _) = chunk(&component, "[chunker]\noutput_kib_max = 128", &text);
     assert_eq!(stopped(violated).0, Reason::Output);
+}
+
+/// The guest ends at the call's return, at no cost: its result is measured as a result all the same.
+#[test]
+fn output_behind_a_last_host_call_is_refused_before_it_is_copied() {
+    let labelled = format!(
+        "{ONE_BYTE_EACH}
+        (i32.store offset=8 (local.get $i) (i32.const 512))
+        (i32.store offset=12 (local.get $i) (i32.const 1))
+        (i32.store (i32.const 520) (i32.const 4096))
+        (i32.store (i32.const 524) (i32.const 4096))"
+    );
+    let mut guest = Guest::chunker(&format!(
+        "{}
+        (call $log (i32.const 1) (i32.const 2048) (i32.const 8))",
+        chunks_body(50, &labelled)
+    ));
+    guest.pages = 20;
+    guest.imports = LOG.to_owned();
+    let component = guest.build().unwrap();
+    let text = "x".repeat(50);
+    let (obeyed, _) = chunk(&component, "[chunker]\noutput_kib_max = 256", &text);
+    assert!(obeyed.is_ok(), "{obeyed:?}");
+    let (violated, _) = chunk(&component, "[chunker]\noutput_kib_max = 128", &text);
+    let (reason, _, phase) = stopped(violated);
+    assert_eq!((reason, phase.as_str()), (Reason::Output, "result"));
+}
+
+/// The guest traps at the call's return, at no cost: the trap is its own, not the host call's.
+#[test]
+fn a_trap_behind_a_host_call_is_the_guests_own() {
+    for body in [
+        "(call $log (i32.const 1) (i32.const 2048) (i32.const 8)) unreachable",
+        "(call $log (i32.const 1) (i32.const 2048) (i32.const 8)) (i32.const 1) drop unreachable",
+    ] {
+        let guest = Guest::chunker(body).importing(LOG);
+        let (outcome, usage) = chunk(&guest.build().unwrap(), "", "x");
+        let (reason, _, phase) = stopped(outcome);
+        assert_eq!((reason, phase.as_str()), (Reason::Trap, "call"));
+        assert_eq!(usage.host_calls, 1);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod error;
 mod health;
+mod history;
 mod schema;
 
 #[cfg(test)]
@@ -47,7 +48,7 @@ pub struct Installed {
     pub kind: PluginKind,
     /// The options that it declared.
     pub options: Vec<OptionSpec>,
-    /// How many versions the label has had.
+    /// How many versions of the label are kept that were not taken back.
     pub versions: u32,
     /// The newer version that the breaker took out of use.
     pub put_back_from: Option<Digest>,
@@ -177,14 +178,15 @@ impl Catalog {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Makes `digest` the version of `label` in use. Refuses to go beyond `labels_max` labels.
+    /// Makes `digest` the version of `label` in use. Refuses to go beyond `labels_max` labels. A label keeps its
+    /// last ten versions; those that the tenant has no more.
     pub fn install(
         &self,
         tenant: &TenantId,
         label: &str,
         plugin: &NewPlugin<'_>,
         labels_max: u64,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<Vec<Digest>, CatalogError> {
         let options = to_json(plugin.options)?;
         self.db.write(|tx| {
             let others: u32 = tx.query_row(
@@ -207,7 +209,7 @@ impl Catalog {
                     options
                 ],
             )?;
-            Ok(())
+            history::prune(tx, tenant, label)
         })
     }
 

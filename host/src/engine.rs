@@ -29,6 +29,9 @@ const REST: Duration = Duration::from_millis(250);
 /// A ticker that showed nothing for this long is dead or starved: time limits would not be kept.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a silent ticker is waited for: a process that was stopped and goes on has a healthy one.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// The process's engine with its ticker. Cheap to clone; the ticker ends with the last clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -53,6 +56,47 @@ impl Engine {
     /// fuel would still stop it, but nothing would ask about its time.
     pub fn is_ticking(&self) -> bool {
         self.ticker.silence() <= SILENCE_MAX
+    }
+
+    /// As [`Engine::is_ticking`], but a ticker that was silent is woken and given a moment to show itself.
+    pub async fn rouse(&self) -> bool {
+        let patience = Instant::now() + GRACE;
+        while !self.is_ticking() {
+            if Instant::now() >= patience {
+                return false;
+            }
+            self.ticker.wake();
+            tokio::time::sleep(TICK).await;
+        }
+        true
+    }
+
+    /// As [`Engine::rouse`] for those who cannot await. It blocks only where the ticker was silent.
+    pub fn rouse_now(&self) -> bool {
+        let patience = Instant::now() + GRACE;
+        while !self.is_ticking() {
+            if Instant::now() >= patience {
+                return false;
+            }
+            self.ticker.wake();
+            std::thread::park_timeout(TICK);
+        }
+        true
+    }
+
+    /// Returns when the engine is older than the longest silence.
+    #[cfg(test)]
+    pub(crate) async fn age(&self) {
+        let young = || self.ticker.started.elapsed() <= SILENCE_MAX;
+        while young() {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    /// Leaves the ticker as it is in a process that was stopped for longer than [`SILENCE_MAX`].
+    #[cfg(test)]
+    pub(crate) fn sleep_through(&self) {
+        self.ticker.beat.store(0, Ordering::Release);
     }
 
     /// Ends the ticker as a fault would.
@@ -252,6 +296,24 @@ mod tests {
             assert!(Instant::now() < watchdog, "nothing noticed");
             std::thread::yield_now();
         }
+    }
+
+    #[tokio::test]
+    async fn a_ticker_that_was_stopped_with_its_process_is_waited_for_and_a_lost_one_is_not() {
+        let engine = Engine::new().unwrap();
+        engine.age().await;
+        for _ in 0..8 {
+            engine.sleep_through();
+            assert!(engine.rouse_now());
+            engine.sleep_through();
+            assert!(engine.rouse().await);
+        }
+        engine.lose_ticker();
+        while engine.is_ticking() {
+            tokio::time::sleep(TICK).await;
+        }
+        assert!(!engine.rouse_now());
+        assert!(!engine.rouse().await);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod componentize;
 mod options;
 mod structure;
 
+pub use cache::sweep as sweep_artefacts;
 pub use compile::{COMPILE_SUBCOMMAND, CompileProfile, compile_child};
 pub use componentize::{componentize, componentize_with};
 pub use options::{OptionError, OptionSpec, OptionType, Options, check_specs, resolve};

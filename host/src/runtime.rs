@@ -9,6 +9,7 @@ mod builtin;
 mod doctor;
 mod error;
 mod evaluate;
+mod files;
 mod folder;
 mod health;
 mod ingest;
@@ -40,7 +41,7 @@ use crate::embedder::Embedder;
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::index::{Index, IndexOptions, MatrixCache};
-use crate::plugin::{Loaded, Loader};
+use crate::plugin::{Digest, Loaded, Loader};
 use crate::policy::{Policy, PolicySource, Wasi};
 use crate::sandbox::Sandbox;
 use crate::task::{Phase, Stop};
@@ -65,6 +66,8 @@ pub struct Runtime {
     indexes: Mutex<HashMap<TenantId, Arc<Index>>>,
     policies: Mutex<HashMap<TenantId, Arc<Policy>>>,
     linked: Linked,
+    /// Plugins that are being installed. Held while files of plugins and the rows that name them change.
+    installing: Mutex<Vec<Digest>>,
     registry: Arc<Registry>,
     gates: Gates,
     /// Held while a tenant is changed, so that catalog, registry and gates agree on who came last.
@@ -80,7 +83,7 @@ impl Drop for Runtime {
 }
 
 /// What runs plugins.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Guests {
     /// Runs calls.
     pub sandbox: Sandbox,
@@ -103,13 +106,24 @@ impl Guests {
         Ok(Self { sandbox, loader })
     }
 
+    /// The same, for guests and compilations that keep a place until they are gone.
+    fn holding(&self, place: Place) -> Self {
+        Self {
+            sandbox: self.sandbox.holding(place),
+            loader: self.loader.clone(),
+        }
+    }
+
     /// The component of `bytes`, compiled off the caller's thread where it has to be: threads that answer
     /// must not wait for compilers. Dropping the future ends the compiler.
     pub async fn load(&self, bytes: Vec<u8>, wasi: Wasi) -> Result<Loaded, Failure> {
         let given_up = CancellationToken::new();
         let _dropped = given_up.clone().drop_guard();
-        let loader = self.loader.clone();
-        let load = move || loader.load_unless(&bytes, wasi, &|| given_up.is_cancelled());
+        let guests = self.clone();
+        let load = move || {
+            let loader = &guests.loader;
+            loader.load_unless(&bytes, wasi, &|| given_up.is_cancelled())
+        };
         let joined = tokio::task::spawn_blocking(load).await;
         Ok(joined.map_err(|error| Stop::host(Phase::Queued, &error.to_string()))??)
     }
@@ -139,6 +153,7 @@ impl Runtime {
             indexes: Mutex::default(),
             policies: Mutex::default(),
             linked: Linked::default(),
+            installing: Mutex::default(),
             registry,
             gates: Gates::new(config.tasks_running_max),
             changes: Mutex::default(),
@@ -165,7 +180,7 @@ impl Runtime {
     /// What runs plugins; started at the first call. Refused while time limits could not be kept.
     pub fn guests(&self) -> Result<&Arc<Guests>, Failure> {
         if let Some(guests) = self.guests.get() {
-            return match guests.sandbox.engine().is_ticking() {
+            return match guests.sandbox.engine().rouse_now() {
                 true => Ok(guests),
                 false => Err(RuntimeError::Unhealthy.into()),
             };

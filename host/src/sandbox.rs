@@ -15,6 +15,7 @@ pub use wasi::link_wasi;
 use crate::engine::{Engine, FUEL_INTERVAL};
 use crate::guard::{self, Guard};
 use crate::task::{Phase, Stop, Task};
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub type Call<'a, R> = Pin<Box<dyn Future<Output = wasmtime::Result<R>> + Send +
 pub struct Sandbox {
     engine: Engine,
     executor: Arc<Executor>,
+    /// What every guest keeps until its store is gone.
+    kept: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// The guests' threads. Shut down in the background: a runtime must not be dropped from within another.
@@ -63,7 +66,20 @@ impl Sandbox {
             .enable_time()
             .build()?;
         let executor = Arc::new(Executor(Some(runtime)));
-        Ok(Self { engine, executor })
+        Ok(Self {
+            engine,
+            executor,
+            kept: None,
+        })
+    }
+
+    /// The same sandbox for guests that keep `place`: it is dropped when the last of their stores is gone,
+    /// and this sandbox. Whoever asked may have gone before.
+    pub fn holding(&self, place: impl Any + Send + Sync) -> Self {
+        Self {
+            kept: Some(Arc::new(place)),
+            ..self.clone()
+        }
     }
 
     /// The engine that stores are made of.
@@ -82,7 +98,7 @@ impl Sandbox {
     }
 
     /// Runs `call` in a fresh store on a guest thread. The store is gone when this returns; dropping the
-    /// future ends the guest at its next yield.
+    /// future ends the guest at its next yield, and its store lives until then.
     pub async fn run<T, R, F>(&self, task: &Arc<Task>, host: T, call: F) -> Result<R, Stop>
     where
         T: Send + 'static,
@@ -92,11 +108,18 @@ impl Sandbox {
         let Some(runtime) = &self.executor.0 else {
             return Err(Stop::host(task.phase(), "the guests' threads are gone"));
         };
-        if !self.engine.is_ticking() {
+        if !self.engine.rouse().await {
             let detail = "the thread that enforces time limits has not shown itself for a second";
             return Err(Stop::host(task.phase(), detail));
         }
-        let work = one_call(self.engine.clone(), task.clone(), host, call);
+        let guest = one_call(self.engine.clone(), task.clone(), host, call);
+        let kept = self.kept.clone();
+        let work = async move {
+            let outcome = guest.await;
+            // Captured, so that it is dropped after the guest also where the task is abandoned.
+            drop(kept);
+            outcome
+        };
         let handle = AbortOnDropHandle::new(runtime.spawn(work));
         match handle.await {
             Ok(outcome) => outcome,
@@ -107,6 +130,12 @@ impl Sandbox {
             Err(_) => Err(Stop::host(task.phase(), "the call was abandoned")),
         }
     }
+}
+
+/// Why there is no result.
+enum Failed {
+    Stopped(Stop),
+    Guest(wasmtime::Error),
 }
 
 async fn one_call<T, R, F>(engine: Engine, task: Arc<Task>, host: T, call: F) -> Result<R, Stop>
@@ -127,11 +156,17 @@ where
         tokio::pin!(guest);
         tokio::select! {
             biased;
-            stop = task.ended() => Err(stop),
-            result = &mut guest => result.map_err(|error| verdict::of(&task, &error)),
-            () = wall_over(&task), if guard::stands(Guard::WallTimer) => Err(verdict::wall(&task)),
+            stop = task.ended() => Err(Failed::Stopped(stop)),
+            result = &mut guest => result.map_err(Failed::Guest),
+            () = wall_over(&task), if guard::stands(Guard::WallTimer) => {
+                Err(Failed::Stopped(verdict::wall(&task)))
+            }
         }
     };
+    let outcome = outcome.map_err(|failed| match failed {
+        Failed::Stopped(stop) => stop,
+        Failed::Guest(error) => verdict::of(&task, &error, store.data().ended_within()),
+    });
     if let Err(stop) = &outcome {
         task.end(stop.clone());
     }
@@ -193,3 +228,6 @@ fn armed_store<T: Send + 'static>(
     });
     Ok(store)
 }
+
+#[cfg(test)]
+mod tests;

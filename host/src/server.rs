@@ -8,6 +8,7 @@ mod answer;
 mod ask;
 mod error;
 mod listen;
+mod questions;
 mod routes;
 
 pub use ask::{Ask, Unreachable, ask_here, ask_holder};

@@ -5,7 +5,12 @@ use crate::support::process::{Held, alone};
 use crate::support::stage::*;
 use crate::support::{Bench, arg, wait_until};
 use serde_json::json;
-use stockade::task::Reason;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use stockade::corpus::TenantId;
+use stockade::error::Failure;
+use stockade::runtime::{QueryOutcome, QueryRequest, Runtime};
+use stockade::task::{Kind, Reason};
 
 /// The process dies by SIGABRT or SIGSEGV in the middle of an ingest. What a finished command acknowledged is all there;
 /// of the rest each document is whole or absent; the next command simply works.
@@ -92,4 +97,68 @@ fn r_05_hostile_calls_leave_nothing_behind() {
             assert!(more < 16 << 10, "{before:?} {after:?}");
         },
     );
+}
+
+async fn ask_acme(runtime: Arc<Runtime>) -> Result<QueryOutcome, Failure> {
+    let request = QueryRequest {
+        question: "What is there?".to_owned(),
+        agent: Some("text".to_owned()),
+        k: 1,
+        filter: None,
+        options: vec![],
+    };
+    let acme = TenantId::new("acme").unwrap();
+    let asked = runtime.query(&acme, &request);
+    let watchdog = tokio::time::timeout(Duration::from_secs(60), asked);
+    watchdog.await.expect("it was let in beside the other one")
+}
+
+/// Whoever asked goes away while the guest cannot be reached, for no thread is free. Its place is not given to another
+/// task before its store is gone.
+#[test]
+fn a_question_that_was_taken_back_keeps_its_place_until_its_guest_is_gone() {
+    let bench = Bench::new();
+    let one = "[tenant]\ntasks_running_max = 1\nqueue_ms_max = 200";
+    let one = bench.file("one.toml", one);
+    let add = ["tenant", "add", "acme", "--policy", arg(&one)];
+    bench.run(&add).ok();
+    bench.run(&["query", "acme", "x", "--agent", "text"]).ok();
+    std::fs::write(bench.data().join("stockade.toml"), "guest_threads = 1").unwrap();
+    wait(async {
+        let runtime = Arc::new(Runtime::open(&bench.data()).unwrap());
+        ask_acme(runtime.clone()).await.unwrap();
+        let sandbox = runtime.guests().unwrap().sandbox.clone();
+        let (began, has_begun) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let occupied = tokio::spawn(async move {
+            let task = stage().task(Kind::Query, &policy(""));
+            let call = sandbox.run(&task, (), |_| {
+                Box::pin(async move {
+                    began.send(())?;
+                    Ok(may_go_on.recv()?)
+                })
+            });
+            call.await
+        });
+        let begun = tokio::task::spawn_blocking(move || has_begun.recv());
+        begun.await.unwrap().unwrap();
+        let first = tokio::spawn(ask_acme(runtime.clone()));
+        while runtime.registry().tasks().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let refused = || async { ask_acme(runtime.clone()).await.unwrap_err().stop.unwrap() };
+        assert_eq!(
+            refused().await["reason"],
+            "queue",
+            "the first has the place"
+        );
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        assert_eq!(refused().await["reason"], "queue", "its guest has it still");
+        go_on.send(()).unwrap();
+        occupied.await.unwrap().unwrap();
+        let given_back = async { while ask_acme(runtime.clone()).await.is_err() {} };
+        let watchdog = tokio::time::timeout(Duration::from_secs(60), given_back);
+        watchdog.await.expect("the place was never given back");
+    });
 }

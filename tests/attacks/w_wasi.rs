@@ -114,6 +114,7 @@ fn w_04_a_terabyte_of_random_bytes_traps() {
     let outcome = run_bare(&guest, "import wasi:random/random@0.2.0;", &bare_task(""));
     let stop = outcome.unwrap_err();
     assert_eq!((stop.reason, stop.blame), (Reason::Trap, Blame::Guest));
+    assert_eq!(stop.phase, "host:wasi");
     assert!(stop.detail.contains("exceeds limit 65536"), "{stop}");
 }
 

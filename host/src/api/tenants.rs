@@ -81,7 +81,7 @@ pub struct PluginJson {
     pub builtin: bool,
     /// What the tenant uses it for.
     pub used_for: Vec<String>,
-    /// How many versions the label has had.
+    /// How many versions of the label are kept that were not taken back.
     pub versions: u32,
     /// The options that it declares.
     pub options: Vec<crate::plugin::OptionSpec>,

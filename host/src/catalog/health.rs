@@ -344,6 +344,6 @@ fn is_open(tx: &Transaction<'_>, tenant: &TenantId, digest: &str) -> Result<bool
     Ok(found.unwrap_or(false))
 }
 
-fn digest_of(hex: String) -> Result<Digest, CatalogError> {
+pub(super) fn digest_of(hex: String) -> Result<Digest, CatalogError> {
     Digest::try_from(hex).map_err(|what| CatalogError::Damaged { what })
 }

@@ -157,6 +157,70 @@ fn the_oldest_stopped_documents_go_first_and_the_tenant_takes_all_along() {
 }
 
 #[test]
+fn a_label_keeps_ten_versions_and_among_them_the_one_that_would_come_back() {
+    let bench = bench();
+    bench.versions("lines", &[(0, true), (1, true), (2, false)]);
+    let opened = open();
+    let breaker = |number| bench.catalog.breaker(&bench.tenant, &digest(number));
+    for number in [1, 2] {
+        bench
+            .catalog
+            .keep_breaker(&bench.tenant, &digest(number), &opened)
+            .unwrap();
+    }
+    for number in 3..40 {
+        bench.versions("lines", &[(number, false)]);
+        let digests = bench.catalog.digests().unwrap();
+        assert!(digests.len() <= 10, "{}", digests.len());
+        assert_eq!(bench.in_use("lines").0, digest(number));
+    }
+    let kept = bench.catalog.digests().unwrap();
+    let expected = (31..40).chain([0]).map(|number| digest(number).to_string());
+    let mut expected: Vec<_> = expected.collect();
+    expected.sort();
+    assert_eq!(kept, expected);
+    assert_eq!((breaker(1).unwrap(), breaker(2).unwrap()), (None, None));
+    assert_eq!(bench.opens(39), [("lines".to_owned(), digest(0))]);
+}
+
+#[test]
+fn versions_that_were_taken_back_are_forgotten_first() {
+    let bench = bench();
+    let all: Vec<_> = (0..10).map(|number| (number, false)).collect();
+    bench.versions("lines", &all);
+    for _ in 0..3 {
+        bench.catalog.rollback(&bench.tenant, "lines").unwrap();
+    }
+    bench.versions("lines", &[(10, false), (11, false), (12, false)]);
+    let kept = bench.catalog.digests().unwrap();
+    let expected = (0..7)
+        .chain(10..13)
+        .map(|number| digest(number).to_string());
+    let mut expected: Vec<_> = expected.collect();
+    expected.sort();
+    assert_eq!(kept, expected);
+    let installed = bench.catalog.plugin(&bench.tenant, "lines").unwrap();
+    assert_eq!((installed.digest, installed.versions), (digest(12), 10));
+}
+
+#[test]
+fn a_version_that_another_label_has_too_is_not_gone() {
+    let bench = bench();
+    bench.versions("other", &[(0, false)]);
+    let plugin = |number| NewPlugin {
+        digest: digest(number),
+        kind: PluginKind::Chunker,
+        options: &[],
+    };
+    let install = |number| {
+        let new = plugin(number);
+        bench.catalog.install(&bench.tenant, "lines", &new, 10)
+    };
+    let gone: Vec<_> = (0..12).map(|number| install(number).unwrap()).collect();
+    assert_eq!(gone.concat(), [digest(1)]);
+}
+
+#[test]
 fn a_full_house_of_plugins_is_a_stop_of_its_own() {
     use crate::error::Failure;
     let bench = bench();

@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use wasmtime::component::Component;
 
 const MAC: usize = blake3::OUT_LEN;
@@ -157,6 +158,34 @@ impl Cache {
         hasher.update(signed);
         hasher.finalize()
     }
+}
+
+/// Files that a process left which was killed are older than any compilation takes.
+const LEFT_BEHIND: Duration = Duration::from_secs(3_600);
+
+/// Removes the artefacts in `folder` whose plugins are not `needed`, which is asked by their digests. What
+/// cannot be removed is left for the next time.
+pub fn sweep(folder: &Path, needed: &dyn Fn(&str) -> bool) {
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for file in files.flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let artefact = name.strip_suffix(".cwasm");
+        let gone = match artefact.and_then(|name| name.split_once('-')) {
+            Some((digest, _)) => !needed(digest),
+            None => name.starts_with(".tmp") && is_left_behind(&file),
+        };
+        if gone {
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
+}
+
+fn is_left_behind(file: &std::fs::DirEntry) -> bool {
+    let changed = file.metadata().and_then(|metadata| metadata.modified());
+    let age = changed.ok().and_then(|changed| changed.elapsed().ok());
+    age.is_some_and(|age| age > LEFT_BEHIND)
 }
 
 fn read_or_make_key(folder: &Path) -> std::io::Result<[u8; 32]> {

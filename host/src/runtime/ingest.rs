@@ -7,6 +7,9 @@ mod course;
 mod guard;
 mod report;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::course::EndedEarly;
 pub use self::report::{IngestReport, IngestRequest, Progress};
 
@@ -121,6 +124,11 @@ impl Runtime {
     }
 }
 
+fn interrupted() -> Stop {
+    let detail = "the ingest was interrupted";
+    Stop::new(Reason::Shutdown, Phase::Queued, 0.0, 0.0, detail)
+}
+
 fn room(policy: &Policy) -> Room {
     Room {
         documents_max: policy.tenant.documents_max,
@@ -179,8 +187,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = self.interrupt.cancelled(), if !self.course.has_ended() => {
-                    let detail = "the ingest was interrupted";
-                    self.course.end(&Stop::new(Reason::Shutdown, Phase::Queued, 0.0, 0.0, detail));
+                    self.course.end(&interrupted());
                 }
                 Some(done) = self.running.join_next() => self.settle(done),
                 next = next_when_room(&self.window, &mut documents), if reading => match next {
@@ -225,14 +232,20 @@ impl Driver {
         place: OwnedSemaphorePermit,
     ) -> Result<(), Failure> {
         self.follow_policy()?;
-        let method = self.method(&document.media_type).await?;
         let limits = Limits::ingest(&self.policy);
         let task = Task::new(self.tenant.clone(), Kind::Ingest, &document.id, limits);
         // A suspension has ended the tasks before this one, or refuses it: there is nothing between.
         let listed = match self.runtime.registry.list(task.clone()) {
             Ok(listed) => listed,
             Err(stop) => {
-                self.course.end_before(document.id, &stop);
+                self.not_begun(document.id, stop);
+                return Ok(());
+            }
+        };
+        let method = match self.method_unless(&task, &document.media_type).await? {
+            Ok(method) => method,
+            Err(stop) => {
+                self.not_begun(document.id, stop);
                 return Ok(());
             }
         };
@@ -260,6 +273,31 @@ impl Driver {
             }
         });
         Ok(())
+    }
+
+    /// A document whose task was stopped before it was under way.
+    fn not_begun(&mut self, document: String, stop: Stop) {
+        if matches!(stop.reason, Reason::Shutdown | Reason::Suspended) {
+            return self.course.end_before(document, &stop);
+        }
+        self.report.seen += 1;
+        self.remember(&document);
+        self.fail(document, stop.into());
+    }
+
+    /// As [`Driver::method`], which may have to compile: whoever ends the task or the ingest does not wait.
+    async fn method_unless(
+        &mut self,
+        task: &Task,
+        media_type: &str,
+    ) -> Result<Result<Arc<Method>, Stop>, Failure> {
+        let interrupt = self.interrupt.clone();
+        tokio::select! {
+            biased;
+            stop = task.ended() => Ok(Err(stop)),
+            () = interrupt.cancelled() => Ok(Err(interrupted())),
+            method = self.method(media_type) => method.map(Ok),
+        }
     }
 
     /// Takes the tenant's policy as it is now: a change acts on the next document. What the loader refuses
@@ -419,15 +457,22 @@ impl Step {
         }
         // The place is for the guest alone: while texts wait for the model the next guest may run.
         let place = self.runtime.gates.next(&self.task, &self.policy).await?;
-        let ticket = match self.admit(&document).await? {
+        let holding = self.line.sandbox.holding(place);
+        let without = std::mem::replace(&mut self.line.sandbox, holding);
+        let task = self.task.clone();
+        let admitted = tokio::select! {
+            biased;
+            stop = task.ended() => return Err(stop.into()),
+            admitted = self.admit(&document) => admitted?,
+        };
+        let ticket = match admitted {
             Admitted::Run(ticket) => ticket,
             Admitted::Unchanged(unchanged) => return Ok(unchanged),
         };
-        let (line, task) = (&self.line, &self.task);
-        let outcome = match line.chunk(task, &document, &self.method).await {
+        let outcome = match self.line.chunk(&task, &document, &self.method).await {
             Ok(chunks) => {
-                drop(place);
-                line.store(task, document, &self.method, chunks).await
+                self.line.sandbox = without;
+                self.line.store(&task, document, &self.method, chunks).await
             }
             Err(error) => Err(error),
         };

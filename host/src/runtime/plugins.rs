@@ -11,8 +11,7 @@ use crate::corpus::TenantId;
 use crate::error::Failure;
 use crate::plugin::{Digest, OptionSpec, Options, PluginError, PluginKind, resolve};
 use crate::task::{Kind, Limits, Task};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A plugin that a tenant can use.
 #[derive(Debug, Clone)]
@@ -29,7 +28,7 @@ pub struct PluginInfo {
     pub used_for: Vec<String>,
     /// The options that it declares.
     pub options: Vec<OptionSpec>,
-    /// How many versions the label has had.
+    /// How many versions of the label are kept that were not taken back.
     pub versions: u32,
     /// What the breaker knows of it.
     pub health: PluginHealth,
@@ -65,63 +64,21 @@ impl Runtime {
         let limits = Limits::ingest(&policy);
         let task = Task::new(tenant.clone(), Kind::Trial, &label, limits);
         let task = self.registry.list(task)?;
-        let _place = self.gates.admit(&task, &policy).await?;
+        let place = self.gates.admit(&task, &policy).await?;
+        let guests = self.guests()?.holding(place);
+        let _installing = self.installing(Digest::of(&bytes));
         let checked = tokio::select! {
             biased;
             stop = task.ended() => return Err(stop.into()),
-            checked = check_plugin(self.guests()?, &embedder, &bytes, &policy) => checked?,
+            checked = check_plugin(&guests, &embedder, &bytes, &policy) => checked?,
         };
-        self.keep(&checked.digest, &bytes)?;
         let plugin = NewPlugin {
             digest: checked.digest,
             kind: checked.structure.kind,
             options: &checked.options,
         };
-        self.catalog
-            .install(tenant, &label, &plugin, policy.tenant.plugins_max)?;
+        self.keep_plugin(tenant, &label, &plugin, &bytes, policy.tenant.plugins_max)?;
         Ok((label, checked))
-    }
-
-    /// Writes a plugin's bytes under their own name: on disk before a row names them.
-    fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<(), Failure> {
-        let path = self.plugin_file(digest);
-        let write = || -> std::io::Result<()> {
-            let folder = self.data().join("plugins");
-            std::fs::create_dir_all(&folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            std::fs::File::open(&folder)?.sync_all()
-        };
-        write().map_err(|source| {
-            PluginError::Io {
-                what: "write",
-                path: path.clone(),
-                source,
-            }
-            .into()
-        })
-    }
-
-    pub(super) fn plugin_file(&self, digest: &Digest) -> PathBuf {
-        self.data().join("plugins").join(format!("{digest}.wasm"))
-    }
-
-    /// Removes plugin files that no tenant's history names any more.
-    pub(super) fn sweep_plugins(&self) -> Result<(), Failure> {
-        let needed = self.catalog.digests()?;
-        let Ok(files) = std::fs::read_dir(self.data().join("plugins")) else {
-            return Ok(());
-        };
-        for file in files.flatten() {
-            let name = file.file_name().to_string_lossy().into_owned();
-            let digest = name.strip_suffix(".wasm").unwrap_or_default();
-            if !needed.iter().any(|needed| needed == digest) {
-                let _ = std::fs::remove_file(file.path());
-            }
-        }
-        Ok(())
     }
 
     /// Puts the version before the one in use back.

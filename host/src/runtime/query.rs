@@ -97,18 +97,19 @@ impl Runtime {
             Limits::query(&policy),
         );
         let task = self.registry.list(task)?;
-        let _place = self.gates.admit(&task, &policy).await?;
-        let admitted = self
-            .admit_agent(&task, &policy, &label, request, &given)
-            .await?;
-        let (agent, options, ticket) = admitted;
+        let place = self.gates.admit(&task, &policy).await?;
+        let sandbox = self.guests()?.sandbox.holding(place);
+        let (agent, options, ticket) = tokio::select! {
+            biased;
+            stop = task.ended() => return Err(stop.into()),
+            admitted = self.admit_agent(&task, &policy, &label, request, &given) => admitted?,
+        };
         let mut lane = super::ingest::lane(tenant, &policy, Priority::Interactive);
         lane.cancel = task.token().clone();
         let host = AgentHost::new(embedder, lane, Arc::clone(&index), filter);
         let (text, k) = (request.question.clone(), request.k);
         let question = Question { text, k, options };
-        let sandbox = &self.guests()?.sandbox;
-        let outcome = agent.answer(sandbox, host, &task, &question).await;
+        let outcome = agent.answer(&sandbox, host, &task, &question).await;
         ticket.settle(ended(&outcome)).await;
         let mut answer = outcome?;
         answer.degraded.extend(self.replaced(tenant, &label)?);

@@ -23,6 +23,21 @@ pub(super) struct Linked {
     builtin_options: Mutex<HashMap<&'static str, Vec<OptionSpec>>>,
 }
 
+/// Plugins of each kind that are kept linked. Each is mapped code, so the bound is generous.
+const LINKED_MAX: usize = 512;
+
+/// Keeps a linked plugin; where there are too many, any other one goes.
+fn keep<T>(linked: &Mutex<HashMap<(Digest, Wasi), T>>, key: (Digest, Wasi), plugin: T) {
+    let mut all = lock(linked);
+    if all.len() >= LINKED_MAX
+        && !all.contains_key(&key)
+        && let Some(&other) = all.keys().next()
+    {
+        all.remove(&other);
+    }
+    all.insert(key, plugin);
+}
+
 /// A plugin on its way to a task.
 struct Chosen {
     digest: Digest,
@@ -223,7 +238,7 @@ impl Runtime {
         }
         let loaded = self.loaded(chosen, wasi).await?;
         let chunker = Chunker::link(self.guests()?.sandbox.engine(), &loaded, wasi)?;
-        lock(&self.linked.chunkers).insert(key, chunker.clone());
+        keep(&self.linked.chunkers, key, chunker.clone());
         Ok(chunker)
     }
 
@@ -234,7 +249,23 @@ impl Runtime {
         }
         let loaded = self.loaded(chosen, wasi).await?;
         let agent = Agent::link(self.guests()?.sandbox.engine(), &loaded, wasi)?;
-        lock(&self.linked.agents).insert(key, agent.clone());
+        keep(&self.linked.agents, key, agent.clone());
         Ok(agent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_linked_plugin_is_kept_and_not_too_many_others() {
+        let linked = Mutex::default();
+        for number in 0..2 * LINKED_MAX {
+            let key = (Digest::of(&number.to_le_bytes()), Wasi::None);
+            keep(&linked, key, number);
+            assert_eq!(lock(&linked).get(&key), Some(&number));
+        }
+        assert_eq!(lock(&linked).len(), LINKED_MAX);
     }
 }

@@ -34,9 +34,16 @@ pub struct Context<T> {
     /// memory.
     depth: u32,
     host_call: Option<HostCall>,
-    /// What was left when the engine last went back to the guest. The same when the guest ends: it ran
-    /// nothing since, so it ended inside of what the engine did for it.
-    fuel_at_entry: Option<u64>,
+    last_return: Option<Return>,
+    ended_within: Option<Phase>,
+}
+
+/// The engine's last way back into the guest.
+#[derive(Debug, Clone, Copy)]
+struct Return {
+    from: Phase,
+    /// The guest's fuel then.
+    fuel: u64,
 }
 
 /// A host call that is under way.
@@ -62,7 +69,8 @@ impl<T> Context<T> {
             running: Phase::Instantiate,
             depth: 0,
             host_call: None,
-            fuel_at_entry: None,
+            last_return: None,
+            ended_within: None,
         }
     }
 
@@ -148,8 +156,14 @@ impl<T> Context<T> {
         }
     }
 
+    /// What the engine did for the guest when it ended, if the guest has run nothing since: an error is most
+    /// likely that one's. A guest that returns at once, at no cost, looks the same.
+    pub(super) fn ended_within(&self) -> Option<Phase> {
+        self.ended_within
+    }
+
     pub(super) fn enter_guest(&mut self) {
-        self.fuel_at_entry = None;
+        (self.last_return, self.ended_within) = (None, None);
         let phase = match self.host_call {
             Some(_) => Phase::Realloc,
             None => self.running,
@@ -158,18 +172,23 @@ impl<T> Context<T> {
     }
 
     pub(super) fn leave_guest(&mut self, fuel: u64) {
-        let ended_within = self.fuel_at_entry == Some(fuel);
         match self.host_call {
             Some(call) => {
                 // It ran dry while it made room for a result: by the time that the engine says so, the call is over.
                 if fuel == 0 {
                     self.task.end(super::verdict::fuel(&self.task));
                 }
-                self.task.enter(call.phase)
+                self.task.enter(call.phase);
             }
-            None if self.running == Phase::Call && !ended_within => self.task.enter(Phase::Result),
-            None => self.running,
-        };
+            None => {
+                let at_once = self.last_return.filter(|last| last.fuel == fuel);
+                self.ended_within = at_once.map(|last| last.from);
+                // Also where it may have failed: what is not known to be a failure may be a result.
+                if self.running == Phase::Call {
+                    self.task.enter(Phase::Result);
+                }
+            }
+        }
     }
 
     pub(super) fn enter_host(&mut self) {
@@ -184,7 +203,8 @@ impl<T> Context<T> {
     }
 
     pub(super) fn leave_host(&mut self, fuel: u64) -> Result<(), Halted> {
-        self.fuel_at_entry = Some(fuel);
+        let from = self.host_call.map_or(self.running, |call| call.phase);
+        self.last_return = Some(Return { from, fuel });
         let over = self.host_call.filter(|call| call.depth == self.depth);
         self.depth = self.depth.saturating_sub(1);
         if over.is_some() {

@@ -9,15 +9,15 @@ use std::time::Duration;
 use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
 
-/// The stop that `error` means for `task`.
-pub(super) fn of(task: &Task, error: &wasmtime::Error) -> Stop {
+/// The stop that `error` means for `task`, whose guest ended within what the engine did for it, if it did.
+pub(super) fn of(task: &Task, error: &wasmtime::Error, within: Option<Phase>) -> Stop {
     if let Some(stop) = task.stop() {
         return stop.clone();
     }
-    let phase = task.phase();
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        return trapped(task, phase, *trap);
+        return trapped(task, task.phase(), *trap);
     }
+    let phase = within.unwrap_or(task.phase());
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return handles(task, phase);
     }
@@ -31,6 +31,12 @@ pub(super) fn of(task: &Task, error: &wasmtime::Error) -> Stop {
 /// wasmtime keeps these errors' types to itself; their texts are held by tests.
 fn by_text(task: &Task, phase: Phase, text: &str) -> Stop {
     if text.contains("fuel allocated for hostcalls has been exhausted") {
+        // Arguments are measured before their call begins: where one has been, it is the result.
+        let phase = if phase.in_host() {
+            Phase::Result
+        } else {
+            phase
+        };
         return oversized(task, phase);
     }
     if text.contains("store handle limit exceeded") {

@@ -24,9 +24,12 @@ pub enum ServerError {
     /// A name in the path that is none.
     #[error("{0}")]
     Name(String),
-    /// As many requests of this kind as there may be.
-    #[error("{0} questions are being answered already")]
+    /// As many questions as there may be.
+    #[error("{0} questions wait or are being answered already")]
     Busy(usize),
+    /// As many questions as there may be to one tenant.
+    #[error("{0} questions to the tenant wait or are being answered already")]
+    TenantBusy(usize),
     /// A defect: the request went wrong, and nothing else did.
     #[error("the request failed in a way that nobody foresaw")]
     Panicked,
@@ -52,7 +55,7 @@ impl Explain for ServerError {
             Self::TooLarge(_) => "body-too-large",
             Self::TooSlow(_) => "body-too-slow",
             Self::Name(_) => "name",
-            Self::Busy(_) => "busy",
+            Self::Busy(_) | Self::TenantBusy(_) => "busy",
             Self::Panicked => "defect",
             Self::Listen { .. } => "listen",
             Self::Answer(_) => "answer",
@@ -61,7 +64,7 @@ impl Explain for ServerError {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Busy(_) => Blame::Limit,
+            Self::Busy(_) | Self::TenantBusy(_) => Blame::Limit,
             Self::Panicked | Self::Listen { .. } | Self::Answer(_) => Blame::Host,
             _ => Blame::Caller,
         }
@@ -77,7 +80,7 @@ impl Explain for ServerError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Busy(_) => "Try again in a moment.".to_owned(),
+            Self::Busy(_) | Self::TenantBusy(_) => "Try again in a moment.".to_owned(),
             Self::Panicked => "Its standard error says where; please report it.".to_owned(),
             Self::Listen { .. } => {
                 "The data folder must be on a file system that can hold sockets.".to_owned()

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 pub const SOCKET: &str = "control.sock";
 
 /// Connections at once; more wait to be taken.
-const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 320;
 
 /// How long a request's head may take to come.
 const HEAD_TIME: Duration = Duration::from_secs(5);

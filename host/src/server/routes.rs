@@ -4,6 +4,7 @@
 
 use super::answer::{Outcome, Refused, Said, Sent};
 use super::error::ServerError;
+use super::questions::Questions;
 use crate::api::{
     AskedJson, KilledJson, QueryJson, SuspendedJson, TasksJson, TenantJson, TenantPolicyJson,
     TenantsJson,
@@ -21,24 +22,19 @@ use axum::http::{Method, Uri};
 use axum::routing::{delete, get, post};
 use serde_json::Value;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
-
-/// Questions that are answered or queued at once. Fewer than there may be connections: a kill always
-/// gets through.
-const QUESTIONS_MAX: usize = 32;
 
 /// What every handler has.
 #[derive(Clone)]
 struct Host {
     runtime: Arc<Runtime>,
-    questions: Arc<Semaphore>,
+    questions: Arc<Questions>,
 }
 
 /// All paths of the host that `runtime` is.
 pub fn router(runtime: Arc<Runtime>) -> Router {
     let host = Host {
         runtime,
-        questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+        questions: Arc::default(),
     };
     let tenant = Router::new()
         .route("/", get(tenant))
@@ -183,10 +179,7 @@ async fn query(
     Named(name): Named<TenantId>,
     Sent(asked): Sent<AskedJson>,
 ) -> Outcome<QueryJson> {
-    let _place = host
-        .questions
-        .try_acquire()
-        .map_err(|_| ServerError::Busy(QUESTIONS_MAX))?;
+    let _asked = host.questions.ask(&name)?;
     let answered = host.runtime.query(&name, &asked.into()).await?;
     Ok(Said(answered.into()))
 }
