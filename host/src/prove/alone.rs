@@ -61,7 +61,6 @@ fn to_toml(values: &HashMap<String, Value>) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test says where it stopped")]
 mod tests {
     use super::*;
 
