@@ -318,11 +318,8 @@ pub(super) async fn bring(
 /// Every text is embedded, known or not: otherwise nothing would be used.
 fn request(file: PathBuf) -> IngestRequest {
     IngestRequest {
-        paths: vec![file],
-        source: None,
-        sync: false,
         no_reuse: true,
-        retry_quarantined: false,
+        ..IngestRequest::of(file)
     }
 }
 

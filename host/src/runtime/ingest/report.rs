@@ -24,6 +24,19 @@ pub struct IngestRequest {
     pub retry_quarantined: bool,
 }
 
+impl IngestRequest {
+    /// One file, without anything that a user may ask for besides.
+    pub fn of(file: PathBuf) -> Self {
+        Self {
+            paths: vec![file],
+            source: None,
+            sync: false,
+            no_reuse: false,
+            retry_quarantined: false,
+        }
+    }
+}
+
 /// How far an ingest is; read by whoever draws it.
 #[derive(Debug, Default)]
 pub struct Progress {

@@ -34,13 +34,7 @@ async fn compiling() -> Compiling {
     runtime.add_tenant(&tenant, &policy).unwrap();
     let file = folder.path().join("one.txt");
     std::fs::write(&file, "One document.").unwrap();
-    let request = IngestRequest {
-        paths: vec![file],
-        source: None,
-        sync: false,
-        no_reuse: false,
-        retry_quarantined: false,
-    };
+    let request = IngestRequest::of(file);
     let interrupt = CancellationToken::new();
     let ingest = {
         let (runtime, tenant) = (runtime.clone(), tenant.clone());

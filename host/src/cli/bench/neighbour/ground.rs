@@ -75,13 +75,7 @@ impl Ground {
         let file = self.path(&format!("{tenant}.jsonl"));
         let written = Words::new(seed).write(&file, "doc-", DOCUMENTS, WORDS);
         written.map_err(|source| write_error(&file, source))?;
-        let request = IngestRequest {
-            paths: vec![file],
-            source: None,
-            sync: false,
-            no_reuse: false,
-            retry_quarantined: false,
-        };
+        let request = IngestRequest::of(file);
         let progress = Arc::new(Progress::default());
         let never = CancellationToken::new();
         let report = self

@@ -176,13 +176,7 @@ impl Work {
         written
             .map_err(|error| broken(&error.to_string()))?
             .map_err(|source| write_error(&file, source))?;
-        let request = IngestRequest {
-            paths: vec![file],
-            source: None,
-            sync: false,
-            no_reuse: false,
-            retry_quarantined: false,
-        };
+        let request = IngestRequest::of(file);
         let progress = Arc::new(Progress::default());
         let done = runtime
             .ingest(&self.tenant, &request, &progress, stop)
