@@ -33,12 +33,18 @@ use std::thread::{JoinHandle, ScopedJoinHandle};
 use tokens::Tokenizer;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use workers::{Model, Shared};
+use workers::{Model, Shared, Worker};
+
+/// Workers besides those that are configured, which read short interactive texts alone: a question does not
+/// wait for the batch of long texts that every other worker has begun, and the operating system divides the
+/// cores meanwhile.
+const EXPRESS_WORKERS: usize = 1;
 
 /// What is urgent and what is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// Somebody waits for the answer: goes first, and is refused rather than kept waiting for room.
+    /// Somebody waits for the answer: goes first, and is refused rather than kept waiting for room. A text of at
+    /// most 64 tokens, such as a question, has a worker that reads nothing else.
     Interactive,
     /// Goes when nothing interactive waits, and at least for a quarter of the tokens; waits for room.
     Bulk,
@@ -84,16 +90,20 @@ impl Embedder {
         let (models, tokenizer) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| Tokenizer::load(&dir.join(manifest::TOKENIZER)));
             let models = Weights::load(environment, dir, &manifest)
-                .and_then(|weights| sessions(&weights, config.embed_workers));
+                .and_then(|weights| sessions(&weights, config.embed_workers + EXPRESS_WORKERS));
             (models, joined(tokenizer))
         });
         let queue = Queue::new(config.embed_batch_tokens, config.embed_queue_tokens_max);
-        Self::with_models(models?, tokenizer?, manifest.info(dir), queue)
+        let mut models = models?;
+        let express = models.split_off(config.embed_workers);
+        Self::with_models(models, express, tokenizer?, manifest.info(dir), queue)
     }
 
-    /// Starts a worker for each of `models`.
+    /// Starts a worker for each of `models`, and one for each of `express` that reads short interactive texts
+    /// alone.
     fn with_models(
         models: Vec<Box<dyn Model>>,
+        express: Vec<Box<dyn Model>>,
         tokenizer: Tokenizer,
         model: ModelInfo,
         queue: Queue,
@@ -107,13 +117,18 @@ impl Embedder {
             workers,
             calls: AtomicU64::new(0),
         };
-        for (number, mut model) in models.into_iter().enumerate() {
+        let any = (0..).map(Worker::Any).zip(models);
+        let express = std::iter::repeat(Worker::Express).zip(express);
+        for (worker, mut model) in any.chain(express) {
             let shared = Arc::clone(&inner.shared);
-            let worker = std::thread::Builder::new()
-                .name(format!("embed-{number}"))
-                .spawn(move || workers::work(&shared, &mut *model, number))
+            let thread = std::thread::Builder::new()
+                .name(match worker {
+                    Worker::Any(number) => format!("embed-{number}"),
+                    Worker::Express => "embed-express".to_owned(),
+                })
+                .spawn(move || workers::work(&shared, &mut *model, worker))
                 .map_err(EmbedderError::Thread)?;
-            inner.workers.push(worker);
+            inner.workers.push(thread);
         }
         Ok(Self {
             inner: Arc::new(inner),
@@ -244,10 +259,9 @@ impl Call<'_> {
     }
 
     fn enter_or_refuse(&mut self, mut items: VecDeque<Item>) -> Result<(), EmbedError> {
-        let cost = items.iter().map(Item::cost).sum();
         self.entered = true;
         self.shared.with_queue(|queue| {
-            if !queue.has_room(self.lane, cost) {
+            if !queue.has_room(self.lane, &items) {
                 return Err(EmbedError::Overloaded {
                     waiting: queue.tokens(self.lane.priority),
                 });

@@ -1,8 +1,8 @@
 //! The fair queue: texts of many tenants wait here, and leave as batches.
 //!
-//! Within a class (interactive, bulk) tenants share by deficit round-robin in tokens, by weight.
-//! Interactive texts go first, but bulk ages: a quarter of the tokens stays its own. A pure data
-//! structure: no threads, no clock, no model.
+//! Within a class (express, interactive, bulk) tenants share by deficit round-robin in tokens, by weight.
+//! Interactive texts go first, the short ones before the long, but bulk ages: a quarter of the tokens stays
+//! its own. A pure data structure: no threads, no clock, no model.
 
 use super::batch::{self, Item};
 use super::{Lane, Priority};
@@ -20,14 +20,59 @@ const WINDOW_BATCHES: usize = 8;
 /// Batches' worth of interactive tokens that may go before bulk that waits.
 const BULK_PATIENCE: usize = 3;
 
-/// The part of the queue kept for interactive texts: one in so many.
+/// The part of the queue kept for long interactive texts: one in so many.
 const INTERACTIVE_PART: usize = 8;
+
+/// The part kept for short interactive texts: one in so many.
+const EXPRESS_PART: usize = 16;
+
+/// Tokens of the longest interactive text that travels express, and of an express worker's batch. A question
+/// has about 20; a batch of 64 takes a quarter of the time of one of 256.
+const EXPRESS_TOKENS: usize = 64;
 
 /// A tenant's largest part of its class: one in so many.
 const TENANT_PART: usize = 4;
 
+/// Which worker asks for a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Draw {
+    /// One that reads every text.
+    Any,
+    /// One that reads short interactive texts alone, so that it is never long in reading what came before.
+    Express,
+}
+
+/// The classes, the most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    /// Interactive texts of at most [`EXPRESS_TOKENS`].
+    Express,
+    /// All other interactive texts.
+    Interactive,
+    Bulk,
+}
+
+impl Rank {
+    fn of(priority: Priority, cost: usize) -> Self {
+        match priority {
+            Priority::Interactive if cost <= EXPRESS_TOKENS => Self::Express,
+            Priority::Interactive => Self::Interactive,
+            Priority::Bulk => Self::Bulk,
+        }
+    }
+
+    /// The classes that texts of this priority may be in.
+    fn all_of(priority: Priority) -> &'static [Self] {
+        match priority {
+            Priority::Interactive => &[Self::Express, Self::Interactive],
+            Priority::Bulk => &[Self::Bulk],
+        }
+    }
+}
+
 /// Everything that waits.
 pub(super) struct Queue {
+    express: Class,
     interactive: Class,
     bulk: Class,
     /// Interactive tokens that went before bulk since bulk last went.
@@ -38,10 +83,12 @@ pub(super) struct Queue {
 impl Queue {
     /// An empty queue for at most `tokens_max` tokens that gives batches of about `batch_tokens`.
     pub(super) fn new(batch_tokens: usize, tokens_max: usize) -> Self {
-        let interactive_max = tokens_max / INTERACTIVE_PART;
+        let (interactive, express) = (tokens_max / INTERACTIVE_PART, tokens_max / EXPRESS_PART);
+        let bulk = tokens_max - interactive - express;
         Self {
-            interactive: Class::new(batch_tokens, interactive_max),
-            bulk: Class::new(WINDOW_BATCHES * batch_tokens, tokens_max - interactive_max),
+            express: Class::new(batch_tokens, express),
+            interactive: Class::new(batch_tokens, interactive),
+            bulk: Class::new(WINDOW_BATCHES * batch_tokens, bulk),
             passed: 0,
             batch_tokens,
         }
@@ -49,34 +96,56 @@ impl Queue {
 
     /// Takes from the front of `items` what there is room for.
     pub(super) fn offer(&mut self, lane: &Lane, call: u64, items: &mut VecDeque<Item>) {
-        self.class_mut(lane.priority).offer(lane, call, items);
+        while let Some(item) = items.pop_front() {
+            let rank = Rank::of(lane.priority, item.cost());
+            if let Err(item) = self.class_mut(rank).offer(lane, call, item) {
+                items.push_front(item);
+                return;
+            }
+        }
     }
 
-    /// Whether `cost` more tokens of this lane would be taken.
-    pub(super) fn has_room(&self, lane: &Lane, cost: usize) -> bool {
-        self.class(lane.priority).has_room(&lane.tenant, cost)
+    /// Whether all of `items` would be taken.
+    pub(super) fn has_room(&self, lane: &Lane, items: &VecDeque<Item>) -> bool {
+        Rank::all_of(lane.priority).iter().all(|&rank| {
+            let costs = items.iter().map(Item::cost);
+            let cost = costs
+                .filter(|&cost| Rank::of(lane.priority, cost) == rank)
+                .sum();
+            self.class(rank).has_room(&lane.tenant, cost)
+        })
     }
 
-    /// The next batch: never empty, and within the token budget unless it is a single text.
-    pub(super) fn take(&mut self) -> Option<Vec<Item>> {
+    /// The next batch for this kind of worker: never empty, and within the token budget unless it is a single
+    /// text.
+    pub(super) fn take(&mut self, draw: Draw) -> Option<Vec<Item>> {
         let bulk_is_due = self.passed >= BULK_PATIENCE * self.batch_tokens;
-        let order = match bulk_is_due {
-            true => [Priority::Bulk, Priority::Interactive],
-            false => [Priority::Interactive, Priority::Bulk],
+        let (order, budget): (&[Rank], _) = match draw {
+            Draw::Express => (&[Rank::Express], EXPRESS_TOKENS),
+            Draw::Any if bulk_is_due => (
+                &[Rank::Bulk, Rank::Express, Rank::Interactive],
+                self.batch_tokens,
+            ),
+            Draw::Any => (
+                &[Rank::Express, Rank::Interactive, Rank::Bulk],
+                self.batch_tokens,
+            ),
         };
-        for priority in order {
-            let budget = self.batch_tokens;
-            let batch = self.class_mut(priority).take(budget);
+        for &rank in order {
+            let batch = self.class_mut(rank).take(budget);
             if !batch.is_empty() {
-                self.age(priority, &batch);
+                // What the express worker reads takes no other worker's turn.
+                if draw == Draw::Any {
+                    self.age(rank, &batch);
+                }
                 return Some(batch);
             }
         }
         None
     }
 
-    fn age(&mut self, went: Priority, batch: &[Item]) {
-        if went == Priority::Bulk || self.bulk.tokens == 0 {
+    fn age(&mut self, went: Rank, batch: &[Item]) {
+        if went == Rank::Bulk || self.bulk.tokens == 0 {
             self.passed = 0;
         } else {
             self.passed += batch.iter().map(Item::cost).sum::<usize>();
@@ -85,37 +154,42 @@ impl Queue {
 
     /// Removes what is left of a call.
     pub(super) fn withdraw(&mut self, lane: &Lane, call: u64) {
-        self.class_mut(lane.priority).withdraw(&lane.tenant, call);
+        for &rank in Rank::all_of(lane.priority) {
+            self.class_mut(rank).withdraw(&lane.tenant, call);
+        }
     }
 
     /// Removes everything.
     pub(super) fn clear(&mut self) {
-        for class in [&mut self.interactive, &mut self.bulk] {
+        for class in [&mut self.express, &mut self.interactive, &mut self.bulk] {
             *class = Class::new(class.window_max, class.max);
         }
     }
 
-    /// Tokens that wait in the class.
+    /// Tokens that wait with this priority.
     pub(super) fn tokens(&self, priority: Priority) -> usize {
-        self.class(priority).tokens
+        let ranks = Rank::all_of(priority).iter();
+        ranks.map(|&rank| self.class(rank).tokens).sum()
     }
 
-    fn class(&self, priority: Priority) -> &Class {
-        match priority {
-            Priority::Interactive => &self.interactive,
-            Priority::Bulk => &self.bulk,
+    fn class(&self, rank: Rank) -> &Class {
+        match rank {
+            Rank::Express => &self.express,
+            Rank::Interactive => &self.interactive,
+            Rank::Bulk => &self.bulk,
         }
     }
 
-    fn class_mut(&mut self, priority: Priority) -> &mut Class {
-        match priority {
-            Priority::Interactive => &mut self.interactive,
-            Priority::Bulk => &mut self.bulk,
+    fn class_mut(&mut self, rank: Rank) -> &mut Class {
+        match rank {
+            Rank::Express => &mut self.express,
+            Rank::Interactive => &mut self.interactive,
+            Rank::Bulk => &mut self.bulk,
         }
     }
 }
 
-/// Texts of one priority: first in their tenant's line, then, chosen in turn, in the window.
+/// Texts of one class: first in their tenant's line, then, chosen in turn, in the window.
 struct Class {
     lines: HashMap<TenantId, Line>,
     /// The tenants with a line, next first.
@@ -167,17 +241,15 @@ impl Class {
         own + cost <= free.min(self.max / TENANT_PART)
     }
 
-    fn offer(&mut self, lane: &Lane, call: u64, items: &mut VecDeque<Item>) {
-        while let Some(cost) = items.front().map(Item::cost) {
-            if !self.has_room(&lane.tenant, cost) {
-                return;
-            }
-            let Some(item) = items.pop_front() else {
-                return;
-            };
-            self.tokens += cost;
-            self.line(lane).push(call, item);
+    /// Takes the text, or gives it back where there is no room.
+    fn offer(&mut self, lane: &Lane, call: u64, item: Item) -> Result<(), Item> {
+        let cost = item.cost();
+        if !self.has_room(&lane.tenant, cost) {
+            return Err(item);
         }
+        self.tokens += cost;
+        self.line(lane).push(call, item);
+        Ok(())
     }
 
     fn line(&mut self, lane: &Lane) -> &mut Line {

@@ -184,7 +184,7 @@ where
         max_tokens: MAX_TOKENS,
     };
     let models: Vec<Box<dyn Model>> = vec![Box::new(Fake(model))];
-    Embedder::with_models(models, tokenizer, info, Queue::new(256, queue)).unwrap()
+    Embedder::with_models(models, vec![], tokenizer, info, Queue::new(256, queue)).unwrap()
 }
 
 fn texts(lengths: &[usize]) -> Vec<Tokens> {
@@ -330,8 +330,9 @@ async fn bulk_waits_for_room_and_interactive_is_refused() {
     let caller = embedder.clone();
     let bulk = lane(Priority::Bulk);
     let call = tokio::spawn(async move { caller.embed(&bulk, texts(&[100; 200])).await });
-    // The window's 2,100 tokens without the batch that the worker holds, and a quarter of 8,750 in line.
-    until_bulk_waits(&embedder, 4_000).await;
+    // A line holds 2,000 tokens, a quarter of 8,125. One line's are in the window, without the batch that the
+    // worker holds, and as many are in line again.
+    until_bulk_waits(&embedder, 3_800).await;
     let urgent = lane(Priority::Interactive);
     let refused = embedder.embed(&urgent, texts(&[200; 10])).await;
     assert_eq!(refused, Err(EmbedError::Overloaded { waiting: 0 }));
@@ -346,7 +347,7 @@ async fn closing_fails_what_waits_and_every_later_call() {
     let caller = embedder.clone();
     let bulk = lane(Priority::Bulk);
     let call = tokio::spawn(async move { caller.embed(&bulk, texts(&[100; 200])).await });
-    until_bulk_waits(&embedder, 4_000).await;
+    until_bulk_waits(&embedder, 3_800).await;
     embedder.close();
     drop(go);
     assert_eq!(call.await.unwrap(), Err(EmbedError::Ended));

@@ -6,7 +6,7 @@
 use super::Priority;
 use super::batch::{Answer, Item};
 use super::error::EmbedError;
-use super::queue::Queue;
+use super::queue::{Draw, Queue};
 use crate::corpus::Embedding;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,8 +37,10 @@ pub struct EmbedderStats {
     pub tokens: u64,
     /// Padding that the model read beside them.
     pub padding: u64,
-    /// How long each worker has been running the model.
+    /// How long each worker that reads every text has been running the model.
     pub busy: Vec<Duration>,
+    /// How long the one has that reads short interactive texts alone.
+    pub express_busy: Duration,
 }
 
 /// What the handles and the workers share.
@@ -65,10 +67,11 @@ struct Counters {
     tokens: AtomicU64,
     padding: AtomicU64,
     busy_ns: Vec<AtomicU64>,
+    express_busy_ns: AtomicU64,
 }
 
 impl Shared {
-    /// An open queue for so many workers.
+    /// An open queue for so many workers that read every text.
     pub(super) fn new(queue: Queue, workers: usize) -> Self {
         let busy_ns = (0..workers).map(|_| AtomicU64::new(0)).collect();
         Self {
@@ -94,11 +97,11 @@ impl Shared {
         Ok(result)
     }
 
-    /// The next batch, as soon as there is one; nothing at the end.
-    fn next(&self) -> Option<Vec<Item>> {
+    /// The next batch for such a worker, as soon as there is one; nothing at the end.
+    fn next(&self, draw: Draw) -> Option<Vec<Item>> {
         let mut state = self.lock();
         while state.open {
-            if let Some(batch) = state.queue.take() {
+            if let Some(batch) = state.queue.take(draw) {
                 drop(state);
                 self.room.notify_waiters();
                 return Some(batch);
@@ -140,6 +143,7 @@ impl Shared {
                 .iter()
                 .map(|ns| Duration::from_nanos(read(ns)))
                 .collect(),
+            express_busy: Duration::from_nanos(read(&counters.express_busy_ns)),
         }
     }
 
@@ -149,18 +153,34 @@ impl Shared {
     }
 }
 
-/// Runs batches until the end. `number` counts the workers from 0.
-pub(super) fn work(shared: &Shared, model: &mut dyn Model, number: usize) {
-    while let Some(batch) = shared.next() {
+/// Which worker it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Worker {
+    /// Reads every text; numbered from 0.
+    Any(usize),
+    /// Reads short interactive texts alone.
+    Express,
+}
+
+impl Worker {
+    fn draw(self) -> Draw {
+        match self {
+            Self::Any(_) => Draw::Any,
+            Self::Express => Draw::Express,
+        }
+    }
+}
+
+/// Runs batches until the end.
+pub(super) fn work(shared: &Shared, model: &mut dyn Model, worker: Worker) {
+    while let Some(batch) = shared.next(worker.draw()) {
         let began = Instant::now();
         shared.counters.count(&batch);
         let answers = run(model, &batch);
         let failed = answers.iter().filter(|a| a.is_err()).count();
         let busy = began.elapsed().as_nanos() as u64;
         add(&shared.counters.errors, failed);
-        if let Some(ns) = shared.counters.busy_ns.get(number) {
-            ns.fetch_add(busy, Ordering::Relaxed);
-        }
+        shared.counters.busy(worker, busy);
         for (item, answer) in batch.into_iter().zip(answers) {
             item.answer(answer);
         }
@@ -168,6 +188,16 @@ pub(super) fn work(shared: &Shared, model: &mut dyn Model, number: usize) {
 }
 
 impl Counters {
+    fn busy(&self, worker: Worker, ns: u64) {
+        let meter = match worker {
+            Worker::Any(number) => self.busy_ns.get(number),
+            Worker::Express => Some(&self.express_busy_ns),
+        };
+        if let Some(meter) = meter {
+            meter.fetch_add(ns, Ordering::Relaxed);
+        }
+    }
+
     fn count(&self, batch: &[Item]) {
         let tokens: usize = batch.iter().map(Item::cost).sum();
         let longest = batch.iter().map(Item::cost).max().unwrap_or(0);

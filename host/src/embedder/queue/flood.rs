@@ -42,7 +42,7 @@ pub(crate) fn a_late_text_goes_early() -> bool {
     let late = waiting.len() as u64;
     offer(&mut queue, &lane("late"), 1, &mut waiting);
     let mut gone = 0;
-    while let Some(batch) = queue.take() {
+    while let Some(batch) = queue.take(Draw::Any) {
         if batch.iter().any(|item| item.call() == late) {
             return gone < flood / 2;
         }
