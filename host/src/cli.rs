@@ -44,10 +44,27 @@ impl Session {
 /// functions can say so, and what it sends is not ours to send.
 const NO_TELEMETRY: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 
-/// Begins again with [`NO_TELEMETRY`] set, unless it is: a process cannot safely change its own environment.
-fn refuse_telemetry() {
+/// How the C library's allocator gives memory back. By itself it learns from what it sees: once a guest's table of
+/// some megabytes was freed, blocks of that size stay with the thread that asked, and every thread comes to keep
+/// one. Fixed, large blocks go back to the system at once, and so does what lies free at a heap's end. Whoever
+/// sets other values has reasons.
+const ALLOCATOR: [(&str, &str); 2] = [
+    ("MALLOC_MMAP_THRESHOLD_", "524288"),
+    ("MALLOC_TRIM_THRESHOLD_", "1048576"),
+];
+
+/// Begins again with [`NO_TELEMETRY`] and [`ALLOCATOR`] in the environment, unless they are: all of it is read
+/// before `main`, and a process cannot safely change its own environment.
+fn settle_environment() {
     let (name, value) = NO_TELEMETRY;
-    if std::env::var_os(name).is_some_and(|set| set == value) {
+    let mut missing: Vec<_> = ALLOCATOR
+        .into_iter()
+        .filter(|(name, _)| std::env::var_os(name).is_none())
+        .collect();
+    if std::env::var_os(name).is_none_or(|set| set != value) {
+        missing.push(NO_TELEMETRY);
+    }
+    if missing.is_empty() {
         return;
     }
     let mut words = std::env::args_os();
@@ -55,11 +72,11 @@ fn refuse_telemetry() {
     let again = std::process::Command::new("/proc/self/exe")
         .arg0(program)
         .args(words)
-        .env(name, value)
+        .envs(missing)
         .exec();
     // Only a failure comes back.
     eprintln!(
-        "warning: ONNX Runtime may report to its maker, since {name} could not be set: {again}"
+        "warning: the program could not begin again: {again}. Without {name} ONNX Runtime may report to its maker."
     );
 }
 
@@ -72,7 +89,7 @@ pub fn main() -> ExitCode {
     {
         return compile_child();
     }
-    refuse_telemetry();
+    settle_environment();
     let arguments = Arguments::parse();
     start_log(arguments.verbose);
     let session = Session {
