@@ -2,11 +2,9 @@
 
 use crate::support::guests::Guest;
 use crate::support::stage::{agent_that, ask, index, stopped};
+use stockade::attack::imports::{EMBED, READ, SEARCH_HYBRID, SEARCH_TEXT};
 use stockade::error::Blame;
 use stockade::task::Reason;
-
-const EMBED: &str =
-    r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))"#;
 
 /// Embeds 16 bytes again and again, `count` times, and traps when a call is denied.
 fn embedder(count: u32) -> Vec<u8> {
@@ -54,13 +52,12 @@ fn embed_tokens_are_denied_and_the_task_goes_on() {
 
 /// Searches by text `count` times, whatever the answer, and answers emptily.
 fn searcher(count: u32) -> Vec<u8> {
-    let imports = r#"(import "stockade:plugin/retrieval" "search-text"
-        (func $search (param i32 i32 i32 i32 i32 i32 i32)))"#;
+    let imports = SEARCH_TEXT;
     let body = format!(
         "(i64.store (i32.const 2048) (i64.const 0x20656c7070612061))   ;; 'a apple '
         (local.set $i (i32.const {count}))
         (loop
-            (call $search (i32.const 2048) (i32.const 8) (i32.const 5)
+            (call $search_text (i32.const 2048) (i32.const 8) (i32.const 5)
                 (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 256))
             (br_if 0 (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"
     );
@@ -86,9 +83,8 @@ fn searches_are_denied_and_the_receipt_says_so() {
 #[test]
 fn vectors_scanned_are_denied() {
     let small = index(&["One.", "Two.", "Three."]);
-    let imports = r#"(import "stockade:plugin/retrieval" "search-hybrid"
-        (func $search (param i32 i32 i32 i32 i32 i32 i32)))"#;
-    let body = "(call $search (i32.const 2048) (i32.const 8) (i32.const 5)
+    let imports = SEARCH_HYBRID;
+    let body = "(call $search_hybrid (i32.const 2048) (i32.const 8) (i32.const 5)
         (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 256))
         (if (i32.load8_u (i32.const 256)) (then unreachable))";
     let agent = agent_that(imports, body);
@@ -101,7 +97,7 @@ fn vectors_scanned_are_denied() {
 
 /// Reads chunk 1 `count` times and traps when that is denied.
 fn reader(count: u32) -> Vec<u8> {
-    let imports = r#"(import "stockade:plugin/retrieval" "read" (func $read (param i32 i32 i32)))"#;
+    let imports = READ;
     let body = format!(
         "(i64.store (i32.const 200) (i64.const 1))
         (local.set $i (i32.const {count}))
@@ -126,7 +122,7 @@ fn read_bytes_are_denied() {
 
 /// Cites chunks 1 to `count` with this score, having read those up to `read`.
 fn citing(count: u32, read: u32, score: &str) -> Vec<u8> {
-    let imports = r#"(import "stockade:plugin/retrieval" "read" (func $read (param i32 i32 i32)))"#;
+    let imports = READ;
     let mut guest = Guest::agent(&format!(
         "(local.set $i (i32.const 0))
         (loop

@@ -145,9 +145,7 @@ fn every_hostile_guest_of_the_soak_is_stopped() {
 fn waits_in_the_host() -> Vec<u8> {
     let embeds = "(call $embed (i32.const 2048) (i32.const 16) (i32.const 256))".repeat(3);
     Guest::agent(&format!("{embeds} (i32.const 32)"))
-        .importing(
-            r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))"#,
-        )
+        .importing(stockade::attack::imports::EMBED)
         .build()
         .unwrap()
 }

@@ -3,6 +3,7 @@
 
 use crate::support::guests::{self, Guest};
 use crate::support::stage::{chunk, chunker_that, stopped};
+use stockade::attack::imports::LOG;
 use stockade::error::Blame;
 use stockade::task::{Reason, Stop};
 
@@ -137,8 +138,6 @@ fn a_loop_while_the_host_hands_over_the_document_is_stopped() {
     );
     assert_eq!(stopped(outcome).0, Reason::Fuel);
 }
-
-const LOG: &str = r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#;
 
 /// Writes `count` log records of 1 KiB.
 fn logger(count: u32) -> Vec<u8> {

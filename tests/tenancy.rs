@@ -3,6 +3,7 @@
 use crate::support::guests::Guest;
 use crate::support::{Bench, arg, wait_until};
 use serde_json::Value;
+use stockade::attack::imports::{NEIGHBOURS, READ, VECTOR_OF};
 
 #[test]
 fn another_tenants_words_titles_and_meanings_find_nothing() {
@@ -49,12 +50,7 @@ fn prober() -> Vec<u8> {
             (br_if 0 (i32.lt_u (local.get $i) (i32.const 200))))
         (i32.const 32)"#,
     );
-    guest.imports = r#"
-        (import "stockade:plugin/retrieval" "read" (func $read (param i32 i32 i32)))
-        (import "stockade:plugin/retrieval" "vector-of" (func $vector_of (param i64 i32)))
-        (import "stockade:plugin/retrieval" "neighbours"
-            (func $neighbours (param i64 i32 i32 i32)))"#
-        .to_owned();
+    guest.imports = format!("{READ} {VECTOR_OF} {NEIGHBOURS}");
     guest.build().unwrap()
 }
 

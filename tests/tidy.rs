@@ -79,7 +79,8 @@ fn modules() -> Vec<String> {
     let text = read("host/src/lib.rs");
     let names = text
         .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+        .map(|line| line.strip_prefix("pub ").unwrap_or(line))
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
     names.map(str::to_owned).collect()
 }
 

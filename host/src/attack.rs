@@ -6,6 +6,7 @@
 mod classes;
 mod guest;
 mod hostile;
+pub mod imports;
 mod kill;
 mod load;
 mod sleeper;

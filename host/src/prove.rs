@@ -10,7 +10,6 @@ mod attacks;
 mod ground;
 mod victim;
 
-pub use attacks::PENDING;
 pub use victim::Seen;
 
 use crate::error::Failure;
@@ -138,7 +137,7 @@ async fn all(
     Ok(())
 }
 
-/// The attacks on these keys, or on all that are enforced, in the order of the policy's file.
+/// The attacks on these keys, or on all, in the order of the policy's file.
 fn chosen(only: &[String]) -> Result<Vec<Attack>, Failure> {
     let unknown = |key: &&String| keys().iter().all(|known| known.path() != **key);
     if let Some(key) = only.iter().find(unknown) {
@@ -147,7 +146,6 @@ fn chosen(only: &[String]) -> Result<Vec<Attack>, Failure> {
     }
     let mut all = attacks::all();
     let place = |path: &str| keys().iter().position(|key| key.path() == path);
-    all.retain(|attack| !PENDING.contains(&attack.key.as_str()));
     all.retain(|attack| only.is_empty() || only.contains(&attack.key));
     all.sort_by_key(|attack| place(&attack.key));
     Ok(all)

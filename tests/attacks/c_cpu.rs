@@ -4,6 +4,7 @@ use crate::support::guests::{self, Guest, NO_PASSAGES, WHOLE_TEXT};
 use crate::support::stage::*;
 use crate::support::{Bench, arg, wait_until};
 use std::sync::Arc;
+use stockade::attack::imports::{EMBED, ENDS, LOG};
 use stockade::corpus::{Chunk, Filter, TenantId};
 use stockade::error::Blame;
 use stockade::runtime::{QueryRequest, Runtime};
@@ -11,8 +12,6 @@ use stockade::task::{Kind, Limits, Phase, Reason, Task};
 
 /// Limits that nothing here reaches: what spins under them spins until it is killed.
 const ENDLESS: &str = "fuel_max = 1_000_000_000_000\ncpu_ms_max = 600_000\nwall_ms_max = 600_000\n";
-
-const LOG: &str = r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#;
 
 /// Loops for ever. Stop: `fuel` in phase `call`, the same count on every run.
 #[test]
@@ -63,7 +62,7 @@ fn c_04_a_loop_in_realloc_is_stopped() {
         "(global.set $armed (i32.const 1))
         (call $ends (local.get 6) (local.get 7) (i32.const 256)) (i32.const 32)",
     )
-    .importing(r#"(import "stockade:plugin/tokens" "ends" (func $ends (param i32 i32 i32)))"#)
+    .importing(ENDS)
     .with("(global $armed (mut i32) (i32.const 0))");
     result.realloc = "(if (global.get $armed) (then (loop (br 0)))) (i32.const 4096)".to_owned();
     for (guest, place) in [(arguments, "call"), (result, "realloc")] {
@@ -108,8 +107,7 @@ fn c_07_cheap_instructions_with_expensive_effects_are_charged() {
 #[test]
 fn c_09_a_guest_killed_while_the_host_works_for_it_is_charged_no_more() {
     let small = index(&[]);
-    let imports =
-        r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))"#;
+    let imports = EMBED;
     let component = agent_that(
         imports,
         "(loop (call $embed (i32.const 2048) (i32.const 16) (i32.const 256)) (br 0))",

@@ -3,19 +3,11 @@
 use crate::support::guests::{self, Guest, WHOLE_TEXT};
 use crate::support::stage::*;
 use crate::support::{Bench, arg};
+use stockade::attack::imports::{
+    DROP_VECTOR, EMBED, LOG, NEIGHBOURS, READ, SEARCH_TEXT, SEARCH_VECTOR,
+};
 use stockade::error::Blame;
 use stockade::task::{Kind, Reason};
-
-const EMBED: &str =
-    r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))"#;
-const SEARCH_TEXT: &str = r#"(import "stockade:plugin/retrieval" "search-text"
-    (func $search_text (param i32 i32 i32 i32 i32 i32 i32)))"#;
-const SEARCH_VECTOR: &str = r#"(import "stockade:plugin/retrieval" "search-vector"
-    (func $search_vector (param i32 i32 i32 i32 i32 i32)))"#;
-const READ: &str =
-    r#"(import "stockade:plugin/retrieval" "read" (func $read (param i32 i32 i32)))"#;
-const NEIGHBOURS: &str = r#"(import "stockade:plugin/retrieval" "neighbours"
-    (func $neighbours (param i64 i32 i32 i32)))"#;
 
 /// Traps unless the result at 256 is a refusal of this kind: 0 `budget-spent`, 1 `not-found`, 2 `invalid-argument`.
 fn refused_as(kind: u32) -> String {
@@ -79,7 +71,7 @@ fn h_06_a_log_record_is_one_line_whatever_it_says() {
     let guest = Guest::agent(
         "(call $log (i32.const 1) (i32.const 512) (i32.const 40)) (i32.const 32)",
     )
-    .importing(r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#)
+    .importing(LOG)
     .with(
         r#"(data (i32.const 512) "before\0aERROR forged\1b[2J\0d\0abehind....................")"#,
     );
@@ -101,9 +93,7 @@ fn h_06_a_log_record_is_one_line_whatever_it_says() {
 #[test]
 fn h_08_foreign_and_freed_handles_are_traps_and_unknown_ids_are_not_found() {
     let small = index(&["One text."]);
-    let drop_vector =
-        r#"(import "stockade:plugin/retrieval" "[resource-drop]vector" (func $drop (param i32)))"#;
-    let imports = format!("{EMBED} {SEARCH_VECTOR} {drop_vector}");
+    let imports = format!("{EMBED} {SEARCH_VECTOR} {DROP_VECTOR}");
     let search = "(call $search_vector (local.get $i) (i32.const 5) (i32.const 0) (i32.const 0)
         (i32.const 0) (i32.const 256))";
     for handle in ["0", "7", "-1", "0x7fffffff"] {

@@ -4,6 +4,7 @@ use crate::support::guests::{self, Guest, WHOLE_TEXT};
 use crate::support::process::{Held, alone};
 use crate::support::stage::*;
 use crate::support::{Bench, arg};
+use stockade::attack::imports::{LOG, VECTOR_OF};
 use stockade::task::Reason;
 
 /// Sections of a component may follow in any order: `section` is added behind the rest.
@@ -119,8 +120,7 @@ fn m_04_a_table_bomb_is_stopped() {
 #[test]
 fn m_09_a_handle_bomb_is_stopped() {
     let small = index(&["One text."]);
-    let imports =
-        r#"(import "stockade:plugin/retrieval" "vector-of" (func $vector_of (param i64 i32)))"#;
+    let imports = VECTOR_OF;
     let bomb = agent_that(
         imports,
         "(loop (call $vector_of (i64.const 1) (i32.const 256)) (br 0))",
@@ -133,8 +133,6 @@ fn m_09_a_handle_bomb_is_stopped() {
     );
     assert!(usage.host_calls <= 51, "{usage:?}");
 }
-
-const LOG: &str = r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#;
 
 /// Hands over texts that are not in its memory, or no texts. Stop: `trap` in phase `call`, before the host function begins.
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Arena, Attack, Outcome, ended};
 use crate::attack::Guest;
+use crate::attack::imports::LOG;
 use crate::guard::Guard;
 use crate::task::{Phase, Reason};
 use std::time::Duration;
@@ -227,7 +228,7 @@ fn logging(count: u32, bytes: u32) -> Guest {
         (i32.const 32)"
     ));
     guest.pages = 12;
-    guest.importing(r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#)
+    guest.importing(LOG)
 }
 
 /// A result of `count` chunks whose fields are written by `write`, with `$i` as the chunk's address.

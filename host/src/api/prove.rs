@@ -12,8 +12,6 @@ pub struct ProveJson {
     pub policy: String,
     /// A row a key, in the order of the policy's file.
     pub rows: Vec<ProveRowJson>,
-    /// Keys that nothing enforces yet: they have no row.
-    pub pending: Vec<&'static str>,
     /// The well-behaved tenant, before anything was done.
     pub victim: VictimJson,
     /// It was interrupted before the last key.
@@ -77,7 +75,6 @@ impl From<&pr::Report> for ProveJson {
         Self {
             policy: report.policy.clone(),
             rows: (report.rows.iter().map(|row| row_json(row, alone.p99_ms))).collect(),
-            pending: pr::PENDING.to_vec(),
             victim: VictimJson {
                 rounds: alone.rounds,
                 p99_ms: round(alone.p99_ms, 2),

@@ -4,6 +4,7 @@
 //! Those that attack do so only when asked to, by a question that begins with [`Class::SIGNAL`]: a plugin that
 //! is stopped on its trial is never installed. It does not know who runs them, nor beside whom.
 
+use super::imports::{EMBED, SEARCH_HYBRID};
 use super::{Guest, NO_PASSAGES, WHOLE_TEXT};
 use crate::policy::Policy;
 
@@ -171,7 +172,7 @@ const HONEST_WORDS: &str = "Which documents describe how the resource limits of 
 /// A search by words and meaning for `bytes` of the text at 4,096.
 fn search(bytes: usize, k: u32) -> String {
     format!(
-        "(call $search (i32.const 4096) (i32.const {bytes}) (i32.const {k})
+        "(call $search_hybrid (i32.const 4096) (i32.const {bytes}) (i32.const {k})
             (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 256))"
     )
 }
@@ -186,11 +187,7 @@ fn calling(body: &str) -> Guest {
         .take(1_500)
         .collect();
     let mut guest = Guest::agent(body)
-        .importing(
-            r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))
-            (import "stockade:plugin/retrieval" "search-hybrid"
-                (func $search (param i32 i32 i32 i32 i32 i32 i32)))"#,
-        )
+        .importing(&format!("{EMBED} {SEARCH_HYBRID}"))
         .with(&format!(r#"(data (i32.const 4096) "{text}")"#));
     guest.pages = 4;
     guest.realloc = "(i32.const 131072)".to_owned();

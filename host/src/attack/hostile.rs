@@ -2,6 +2,7 @@
 //!
 //! Each has the policy under which it is stopped at once. Who runs how many of them is not known here.
 
+use super::imports::LOG;
 use super::{Guest, GuestError, sleeper};
 
 /// A guest that is up to no good.
@@ -18,8 +19,6 @@ pub struct Hostile {
 }
 
 const LOOP: &str = "(loop (br 0)) (i32.const 32)";
-
-const LOG: &str = r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#;
 
 const LOGS_FOR_EVER: &str = "
     (loop

@@ -3,6 +3,7 @@
 //! The way is that of every task: a place by the gates, a fresh store, the host's own calls. What times are
 //! good is not known here.
 
+use super::imports::EMBED;
 use super::{Guest, SmallIndex, Stage, sleeper};
 use crate::agent::{Agent, AgentError};
 use crate::corpus::{Embedding, TenantId};
@@ -160,9 +161,6 @@ const POLICY: &str = r#"
 /// MiB of memory that a bulk-memory guest has: its policy's `memory_mib_max`.
 pub const FILLED_MIB: u32 = 64;
 
-const ASKS: &str =
-    r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))"#;
-
 /// Words in the victim's and the neighbour's texts: two of them are a batch.
 const WORDS: usize = 100;
 
@@ -186,7 +184,7 @@ impl<'a> Kills<'a> {
             WORDS * 5
         );
         let text = format!("(data (i32.const 2048) \"{}\")", "word ".repeat(WORDS));
-        let asker = Guest::agent(&ask).importing(ASKS).with(&text);
+        let asker = Guest::agent(&ask).importing(EMBED).with(&text);
         let spinner = Guest::chunker("(loop (br 0)) (i32.const 32)");
         let policy = Policy::from_toml("kills", POLICY)?;
         let preparing = stage.task(Kind::Query, &policy);

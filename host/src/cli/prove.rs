@@ -126,9 +126,6 @@ fn summary(out: &Output, said: &ProveJson) {
         plural(rounds as u64, "round"),
         said.victim.p99_ms,
     ));
-    if !said.pending.is_empty() {
-        out.line(format!("Not enforced yet: {}.", said.pending.join(", ")));
-    }
     if said.interrupted {
         out.line("It was interrupted: keys without a row are not proven.");
     }

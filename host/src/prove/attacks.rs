@@ -18,10 +18,7 @@ use crate::error::Blame;
 use crate::plugin::PluginKind;
 use crate::task::Reason;
 
-/// Keys that nothing enforces yet. Their attacks wait here, and they have no row.
-pub const PENDING: &[&str] = &[];
-
-/// Every attack, in no order; pending ones too.
+/// Every attack, in no order.
 pub(super) fn all() -> Vec<Attack> {
     let mut all = call::attacks();
     all.extend(wasi::attacks());

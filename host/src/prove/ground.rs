@@ -5,6 +5,7 @@
 
 use super::attack::Tried;
 use crate::agent::{AgentError, Answer};
+use crate::attack::imports::{DROP_VECTOR, EMBED};
 use crate::attack::{Guest, Stage, document};
 use crate::corpus::{Chunk, Embedding, TenantId};
 use crate::error::Failure;
@@ -62,10 +63,7 @@ impl Waiting {
             (i32.const 32)",
             self.question.len()
         );
-        Guest::agent(&body).importing(
-            r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))
-            (import "stockade:plugin/retrieval" "[resource-drop]vector" (func $drop (param i32)))"#,
-        )
+        Guest::agent(&body).importing(&format!("{EMBED} {DROP_VECTOR}"))
     }
 }
 

@@ -3,21 +3,11 @@
 use super::call::{pair, times};
 use super::{expect, guests, of_kind};
 use crate::attack::Guest;
+use crate::attack::imports::{EMBED, READ, SEARCH_TEXT, SEARCH_VECTOR, VECTOR_OF};
 use crate::error::Blame;
 use crate::plugin::PluginKind::Agent;
 use crate::prove::attack::{Attack, Expected, Pair, Target};
 use crate::task::Reason;
-
-const EMBED: &str =
-    r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))"#;
-const READ: &str =
-    r#"(import "stockade:plugin/retrieval" "read" (func $read (param i32 i32 i32)))"#;
-const SEARCH_TEXT: &str = r#"(import "stockade:plugin/retrieval" "search-text"
-    (func $search (param i32 i32 i32 i32 i32 i32 i32)))"#;
-const SEARCH_VECTOR: &str = r#"(import "stockade:plugin/retrieval" "search-vector"
-    (func $search (param i32 i32 i32 i32 i32 i32)))"#;
-const VECTOR_OF: &str =
-    r#"(import "stockade:plugin/retrieval" "vector-of" (func $vector_of (param i64 i32)))"#;
 
 /// What a call gave is not needed: the next one may use its memory.
 const FORGET: &str = "(global.set $heap (i32.const 8192))";
@@ -90,7 +80,7 @@ fn embed_tokens(target: &Target) -> Pair {
 }
 
 fn searches(target: &Target) -> Pair {
-    let call = "(call $search (i32.const 4096) (i32.const 5) (i32.const 5)
+    let call = "(call $search_text (i32.const 4096) (i32.const 5) (i32.const 5)
         (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 256))";
     let mut pair = calls(SEARCH_TEXT, target.limit(), call);
     for guest in [&mut pair.over, &mut pair.under] {
@@ -102,7 +92,7 @@ fn searches(target: &Target) -> Pair {
 /// Each search compares every vector of the corpus.
 fn vectors_scanned(target: &Target) -> Pair {
     let imports = format!("{VECTOR_OF}{SEARCH_VECTOR}");
-    let search = "(call $search (i32.load (i32.const 260)) (i32.const 5)
+    let search = "(call $search_vector (i32.load (i32.const 260)) (i32.const 5)
         (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 512))";
     let mut pair = calls(&imports, target.limit() / target.corpus, search);
     for guest in [&mut pair.over, &mut pair.under] {

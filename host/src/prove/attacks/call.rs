@@ -2,18 +2,12 @@
 
 use super::{both, expect, of_kind};
 use crate::attack::Guest;
+use crate::attack::imports::{BUDGET, EMBED, ENDS, LOG, VECTOR_OF};
 use crate::error::Blame::{Guest as Guilty, Limit};
 use crate::plugin::PluginKind;
 use crate::prove::attack::{Attack, Expected, Pair, Target};
 use crate::task::Reason;
 
-const LOG: &str = r#"(import "stockade:plugin/host" "log" (func $log (param i32 i32 i32)))"#;
-const BUDGET: &str = r#"(import "stockade:plugin/host" "budget" (func $budget (param i32)))"#;
-const ENDS: &str = r#"(import "stockade:plugin/tokens" "ends" (func $ends (param i32 i32 i32)))"#;
-const EMBED: &str =
-    r#"(import "stockade:plugin/retrieval" "embed" (func $embed (param i32 i32 i32)))"#;
-const VECTOR_OF: &str =
-    r#"(import "stockade:plugin/retrieval" "vector-of" (func $vector_of (param i64 i32)))"#;
 const STDOUT: &str = r#"(import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))"#;
 
 /// A record of `budget` at 512: what is left of guest CPU and of wall time, in ms.
