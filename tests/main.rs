@@ -25,5 +25,6 @@ mod limits;
 mod neighbour;
 mod plugins;
 mod prove;
+mod receipts;
 mod tenancy;
 mod tidy;

@@ -5,9 +5,11 @@
 
 mod bench;
 mod bench_sandbox;
+mod evaluate;
 mod neighbour;
 mod prove;
 mod query;
+mod replay;
 mod tasks;
 mod tenants;
 
@@ -19,6 +21,10 @@ pub use bench_sandbox::{
     BenchDeterminismJson, BenchKillsJson, BenchSandboxJson, BenchSoakJson, BenchSoakMeterJson,
     BenchStartJson,
 };
+pub use evaluate::{
+    BootstrapJson, EvalAgentJson, EvalFailureJson, EvalJson, EvalMeasuresJson, LatencyJson,
+    RatiosJson, ShadowAnswersJson, ShadowJson,
+};
 pub use neighbour::{
     BenchNeighbourJson, NeighbourArmJson, NeighbourClassJson, NeighbourLatencyJson,
     NeighbourRatioJson, NeighbourRatiosJson, NeighbourTargetJson, NeighbourWorkloadJson,
@@ -26,13 +32,13 @@ pub use neighbour::{
 
 pub use prove::{ProveJson, ProveRowJson, VictimJson};
 pub use query::{
-    AskedJson, EvalAgentJson, EvalFailureJson, EvalJson, HopJson, LatencyJson, PassageJson,
-    QueryJson, ReceiptJson,
+    AnswerIdentityJson, AskedJson, CitedPassageJson, HopJson, PassageJson, QueryJson, ReceiptJson,
 };
+pub use replay::{ChangeJson, ReplayJson, ReplayedVersionJson};
 pub use tasks::{KilledJson, SuspendedJson, TaskJson, TasksJson};
 pub use tenants::{
-    AilingJson, CheckJson, HealthJson, PluginJson, TenantJson, TenantPolicyJson, TenantsJson,
-    TrialJson,
+    AgentAnswersJson, AilingJson, CheckJson, HealthJson, PluginJson, TenantJson, TenantPolicyJson,
+    TenantsJson, TrialJson,
 };
 
 use crate::error::{Blame, Failure};

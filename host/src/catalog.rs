@@ -3,6 +3,7 @@
 //!
 //! It stores what others decided. It runs no guest and opens no index.
 
+mod answers;
 mod error;
 mod health;
 mod history;
@@ -11,8 +12,10 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use answers::{AgentVersion, AnswerCounts};
 pub use error::CatalogError;
 pub use health::{BreakerRecord, PutBack, StoppedDocument};
+pub use history::KeptVersion;
 
 use crate::corpus::TenantId;
 use crate::db::{Database, Interrupt, OptionalExtension, Row, Transaction, params};
@@ -246,6 +249,10 @@ impl Catalog {
             tx.execute(
                 "DELETE FROM breakers WHERE tenant = ?1 AND digest IN
                  (SELECT digest FROM plugins WHERE tenant = ?1 AND label = ?2)",
+                params![tenant.as_str(), label],
+            )?;
+            tx.execute(
+                "DELETE FROM answers WHERE tenant = ?1 AND label = ?2",
                 params![tenant.as_str(), label],
             )?;
             let removed = tx.execute(

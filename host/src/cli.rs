@@ -14,6 +14,7 @@ mod plugins;
 mod policies;
 mod prove;
 mod query;
+mod replay;
 mod tasks;
 mod tenants;
 
@@ -153,6 +154,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> 
             documents::delete(session, tenant, documents).await
         }
         Command::Query(arguments) => query::run(session, arguments).await,
+        Command::Replay { file } => replay::run(session, &file).await,
         Command::Embed { file } => embed::run(session, file).await,
         Command::Eval(arguments) => evaluate::run(session, arguments).await,
         Command::Ps => tasks::ps(session).await,

@@ -4,6 +4,7 @@
 //! command line.
 
 mod admission;
+mod answers;
 mod breaker;
 mod builtin;
 mod doctor;
@@ -15,22 +16,32 @@ mod health;
 mod ingest;
 mod plugins;
 mod query;
+mod receipt;
 mod registry;
+mod replay;
 mod resolve;
+mod shadow;
 mod tenants;
 mod trial;
 
 pub use admission::{Gates, Place};
+pub use answers::AgentAnswers;
 pub use builtin::component as builtin_component;
 pub use doctor::Finding;
 pub use error::RuntimeError;
-pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
+pub use evaluate::{
+    CONFIDENCE, EvalAgent, EvalQuery, EvalRequest, Evaluation, Interval, Intervals, MEASURES,
+    Measures, read_queries,
+};
 pub use folder::DataFolder;
 pub use health::{PluginHealth, PluginState};
 pub use ingest::{EndedEarly, IngestReport, IngestRequest, Progress};
 pub use plugins::{PluginInfo, read_plugin};
-pub use query::{QueryOutcome, QueryRequest, Receipt};
+pub use query::{QueryOutcome, QueryRequest};
+pub use receipt::{AnswerIdentity, CitedPassage, Receipt};
 pub use registry::{Registry, TaskInfo};
+pub use replay::{Change, Recorded, RecordedHop, Replayed, VersionState};
+pub use shadow::{Shadow, ShadowAnswers, Verdict};
 pub use tenants::TenantInfo;
 pub use trial::{Checked, check_plugin};
 
@@ -47,6 +58,7 @@ use crate::sandbox::Sandbox;
 use crate::task::{Phase, Stop};
 #[cfg(test)]
 pub(crate) use admission::flood;
+use answers::Answers;
 use breaker::Breakers;
 use resolve::Linked;
 use std::collections::HashMap;
@@ -60,6 +72,7 @@ pub struct Runtime {
     config: Config,
     catalog: Arc<Catalog>,
     breakers: Breakers,
+    answers: Answers,
     matrices: Arc<MatrixCache>,
     guests: OnceLock<Arc<Guests>>,
     embedder: Mutex<Option<Embedder>>,
@@ -79,6 +92,7 @@ pub struct Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.breakers.flush();
+        self.answers.flush();
     }
 }
 
@@ -114,6 +128,15 @@ impl Guests {
         }
     }
 
+    /// The same, with what it compiles kept in another folder.
+    fn caching_in(&self, cache: &Path) -> Result<Self, Failure> {
+        let engine = self.sandbox.engine().clone();
+        Ok(Self {
+            sandbox: self.sandbox.clone(),
+            loader: Arc::new(Loader::new(engine, cache, compiler())?),
+        })
+    }
+
     /// The component of `bytes`, compiled off the caller's thread where it has to be: threads that answer
     /// must not wait for compilers. Dropping the future ends the compiler.
     pub async fn load(&self, bytes: Vec<u8>, wasi: Wasi) -> Result<Loaded, Failure> {
@@ -146,6 +169,7 @@ impl Runtime {
         }
         Ok(Self {
             breakers: Breakers::new(catalog.clone()),
+            answers: Answers::new(catalog.clone()),
             catalog,
             matrices: MatrixCache::new(config.vector_cache_mib << 20),
             guests: OnceLock::new(),

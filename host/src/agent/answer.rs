@@ -2,7 +2,7 @@
 //!
 //! Nothing that an agent says is shown before it passed here.
 
-use super::ledger::{Hop, Ledger};
+use super::ledger::{Account, Hop, Ledger};
 use super::{AgentError, guest};
 use crate::corpus::{ChunkId, Filter, Passage, shorten};
 use crate::db::Interrupt;
@@ -35,6 +35,8 @@ pub struct Answer {
     pub hops: Vec<Hop>,
     /// What was denied, clamped, dropped or answered by a fallback.
     pub degraded: Vec<String>,
+    /// Retrieval calls that were not carried out.
+    pub denied: u64,
     /// The state of the index that was asked.
     pub index_generation: u64,
 }
@@ -72,6 +74,11 @@ pub(super) fn check(
     for sentence in answer.degraded.iter().take(SENTENCES_MAX) {
         ledger.degrade(shorten(sentence, SENTENCE_BYTES));
     }
+    if let Some(more @ 1..) = answer.degraded.len().checked_sub(SENTENCES_MAX) {
+        ledger.degrade(format!(
+            "{more} further sentences of the agent are not listed"
+        ));
+    }
     let mut seen = HashSet::new();
     let check_one = |citation: guest::Citation| {
         let chunk = ChunkId(citation.chunk);
@@ -107,8 +114,8 @@ fn answer_bytes(answer: &guest::Answer) -> u64 {
     (citations + sentences) as u64
 }
 
-/// Reads the passages of the best `k` citations. What was deleted or left the caller's filter meanwhile is
-/// left out and named.
+/// Reads the passages of the `k` best citations that there still are. What was deleted or left the caller's
+/// filter meanwhile is left out and named.
 pub(super) fn read(
     index: &Index,
     filter: Option<&Filter>,
@@ -121,15 +128,17 @@ pub(super) fn read(
             .total_cmp(&a.score)
             .then_with(|| a.chunk.cmp(&b.chunk))
     });
-    cited.truncate(k);
     let index_generation = index.counts()?.generation;
-    let mut passages = Vec::with_capacity(cited.len());
+    let mut passages = Vec::with_capacity(cited.len().min(k));
     for Cited {
         chunk,
         score,
         reason,
     } in cited
     {
+        if passages.len() == k {
+            break;
+        }
         match index
             .read(&[chunk], &Interrupt::never())
             .map(|mut read| read.pop())
@@ -149,11 +158,16 @@ pub(super) fn read(
             Err(error) => return Err(error.into()),
         }
     }
-    let (hops, degraded) = ledger.into_parts();
+    let Account {
+        hops,
+        degraded,
+        denied,
+    } = ledger.account();
     Ok(Answer {
         passages,
         hops,
         degraded,
+        denied,
         index_generation,
     })
 }

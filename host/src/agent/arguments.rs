@@ -3,7 +3,7 @@
 //! It reads and converts; it charges nothing and asks no index.
 
 use crate::bindings::agent::stockade::plugin::retrieval as wit;
-use crate::corpus::{ChunkId, Passage};
+use crate::corpus::{ChunkId, Passage, shorten};
 use crate::index::{MAX_CHUNKS_PER_CALL, MAX_HITS};
 use crate::sandbox::Halted;
 use serde_json::{Value, json};
@@ -67,7 +67,16 @@ pub(super) fn checked_count(chunks: usize) -> Result<(), Refusal> {
     }
 }
 
-pub(super) fn meter_name(meter: wit::Meter) -> &'static str {
+/// Why a call was denied, in a few words.
+pub(super) fn why(denied: &wit::Denied) -> String {
+    match denied {
+        wit::Denied::BudgetSpent(meter) => format!("{} is spent", meter_name(*meter)),
+        wit::Denied::NotFound => "no such chunk".to_owned(),
+        wit::Denied::InvalidArgument(what) => shorten(what, 200),
+    }
+}
+
+fn meter_name(meter: wit::Meter) -> &'static str {
     match meter {
         wit::Meter::EmbedTokens => "embed_tokens_max",
         wit::Meter::Searches => "searches_max",

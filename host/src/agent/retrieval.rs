@@ -94,6 +94,11 @@ impl Context<AgentHost> {
         let embedder = self.host.embedder.clone();
         let tokens = self.exclude_host_cpu(|| embedder.tokenize(text));
         self.pay(call, Meter::EmbedTokens, tokens.len() as u64)?;
+        if tokens.truncated() {
+            let (all, read) = (tokens.full(), tokens.len());
+            let said = format!("of a text of {all} tokens the model read the first {read}");
+            self.host.ledger.degrade(said);
+        }
         let lane = self.host.lane.clone();
         let mut vectors = match embedder.embed(&lane, vec![tokens]).await {
             Ok(vectors) => vectors,
@@ -258,17 +263,12 @@ impl Context<AgentHost> {
             Err(Refusal::Denied(denied)) => Err(denied),
             Err(Refusal::Halt(error)) => return Err(error),
         };
-        if let Err(wit::Denied::BudgetSpent(meter)) = &outcome {
-            let meter = meter_name(*meter);
-            self.host
-                .ledger
-                .degrade(format!("{} was denied: {meter} is spent", call.name));
-        }
         self.host.ledger.add(Hop {
             call: call.name,
             args: call.args,
             results,
             cost: call.cost,
+            denied: outcome.as_ref().err().map(why),
         });
         Ok(outcome)
     }

@@ -1,7 +1,5 @@
-//! JSON of `query` and `eval`.
+//! JSON of `query`.
 
-use super::{ErrorJson, round};
-use crate::error::Failure;
 use crate::runtime as rt;
 use crate::task::Usage;
 use serde::{Deserialize, Serialize};
@@ -109,10 +107,36 @@ pub struct ReceiptJson {
     pub filter: Option<String>,
     /// Every option of the agent with its value.
     pub options: BTreeMap<String, String>,
+    /// Those of them that the caller gave; the others are the tenant's, or the agent's defaults.
+    pub options_given: BTreeMap<String, String>,
     /// The agent's retrieval calls.
     pub hops: Vec<HopJson>,
     /// What was denied, clamped, dropped or answered by a fallback; empty when nothing was.
     pub degraded: Vec<String>,
+    /// What the task used.
+    pub usage: Usage,
+    /// Which answer it was.
+    pub answer: AnswerIdentityJson,
+}
+
+/// Which passages an answer has: by this another answer is the same or not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnswerIdentityJson {
+    /// BLAKE3 of the chunks' ids (64 bits) and scores (32 bits), little-endian, in their order.
+    pub digest: String,
+    /// Best first.
+    pub passages: Vec<CitedPassageJson>,
+}
+
+/// One passage of an answer, without its text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CitedPassageJson {
+    /// The chunk's id.
+    pub chunk: u64,
+    /// Its document's id.
+    pub document: String,
+    /// The agent's score.
+    pub score: f32,
 }
 
 /// One retrieval call.
@@ -126,6 +150,8 @@ pub struct HopJson {
     pub results: usize,
     /// What it was charged, by meter.
     pub cost: BTreeMap<Cow<'static, str>, u64>,
+    /// Why it was not carried out; null where it was.
+    pub denied: Option<String>,
 }
 
 impl From<rt::QueryOutcome> for QueryJson {
@@ -134,6 +160,7 @@ impl From<rt::QueryOutcome> for QueryJson {
             passages,
             receipt,
             usage,
+            denied: _,
         } = outcome;
         let passage = |answered: crate::agent::Answered| {
             let crate::agent::Answered {
@@ -168,6 +195,7 @@ impl From<rt::Receipt> for ReceiptJson {
                 args,
                 results,
                 cost,
+                denied,
             } = hop;
             HopJson {
                 call: Cow::Borrowed(call),
@@ -177,6 +205,7 @@ impl From<rt::Receipt> for ReceiptJson {
                     .into_iter()
                     .map(|(meter, amount)| (Cow::Borrowed(meter), amount))
                     .collect(),
+                denied,
             }
         };
         Self {
@@ -191,95 +220,32 @@ impl From<rt::Receipt> for ReceiptJson {
             k: receipt.k,
             filter: receipt.filter,
             options: receipt.options.into_iter().collect(),
+            options_given: receipt.options_given.into_iter().collect(),
             hops: receipt.hops.into_iter().map(hop).collect(),
             degraded: receipt.degraded,
+            usage: receipt.usage,
+            answer: receipt.answer.into(),
         }
     }
 }
 
-/// What `eval` says.
-#[derive(Debug, Serialize)]
-pub struct EvalJson {
-    /// By label.
-    pub agents: BTreeMap<String, EvalAgentJson>,
-}
-
-/// What one agent reached: means over the questions.
-#[derive(Debug, Serialize)]
-#[expect(
-    missing_docs,
-    reason = "the names are the measures' own; see runtime::EvalAgent"
-)]
-pub struct EvalAgentJson {
-    pub queries: usize,
-    #[serde(rename = "ndcg@10")]
-    pub ndcg_10: f64,
-    #[serde(rename = "mrr@10")]
-    pub mrr_10: f64,
-    #[serde(rename = "recall@5")]
-    pub recall_5: f64,
-    #[serde(rename = "recall@10")]
-    pub recall_10: f64,
-    #[serde(rename = "all_gold@5")]
-    pub all_gold_5: f64,
-    #[serde(rename = "all_gold@10")]
-    pub all_gold_10: f64,
-    pub latency_ms: LatencyJson,
-    pub usage: Usage,
-    /// Questions that were not answered; they count as zero.
-    pub failures: Vec<EvalFailureJson>,
-}
-
-/// A question that was not answered.
-#[derive(Debug, Serialize)]
-pub struct EvalFailureJson {
-    /// The question.
-    pub query: String,
-    /// Why.
-    pub error: ErrorJson,
-}
-
-/// Milliseconds of a question.
-#[derive(Debug, Serialize)]
-pub struct LatencyJson {
-    /// Median.
-    pub p50: f64,
-    /// 99th percentile.
-    pub p99: f64,
-}
-
-impl From<&rt::Evaluation> for EvalJson {
-    fn from(evaluation: &rt::Evaluation) -> Self {
-        let agents = evaluation.agents.iter();
-        Self {
-            agents: agents
-                .map(|agent| (agent.label.clone(), agent.into()))
-                .collect(),
-        }
-    }
-}
-
-impl From<&rt::EvalAgent> for EvalAgentJson {
-    fn from(agent: &rt::EvalAgent) -> Self {
-        let ms = |duration: std::time::Duration| round(duration.as_secs_f64() * 1e3, 3);
-        let failure = |(query, failure): &(String, Failure)| EvalFailureJson {
-            query: query.clone(),
-            error: failure.into(),
+impl From<rt::AnswerIdentity> for AnswerIdentityJson {
+    fn from(answer: rt::AnswerIdentity) -> Self {
+        let passage = |passage: rt::CitedPassage| {
+            let rt::CitedPassage {
+                chunk,
+                document,
+                score,
+            } = passage;
+            CitedPassageJson {
+                chunk,
+                document,
+                score,
+            }
         };
         Self {
-            queries: agent.queries,
-            ndcg_10: round(agent.ndcg_10, 6),
-            mrr_10: round(agent.mrr_10, 6),
-            recall_5: round(agent.recall_5, 6),
-            recall_10: round(agent.recall_10, 6),
-            all_gold_5: round(agent.all_gold_5, 6),
-            all_gold_10: round(agent.all_gold_10, 6),
-            latency_ms: LatencyJson {
-                p50: ms(agent.latency_p50),
-                p99: ms(agent.latency_p99),
-            },
-            usage: agent.usage.clone(),
-            failures: agent.failures.iter().map(failure).collect(),
+            digest: answer.digest,
+            passages: answer.passages.into_iter().map(passage).collect(),
         }
     }
 }

@@ -48,6 +48,55 @@ pub struct TenantJson {
     pub plugins: Vec<PluginJson>,
     /// What it uses, by role; roles that are absent have the built-in default.
     pub uses: BTreeMap<String, String>,
+    /// What came of its questions, by version of the agent that was asked; versions in use first.
+    pub answers: Vec<AgentAnswersJson>,
+}
+
+/// What came of the questions to one version of an agent.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AgentAnswersJson {
+    /// The label under which it was asked.
+    pub label: String,
+    /// BLAKE3 of its bytes.
+    pub digest: String,
+    /// The label stands for this version now.
+    pub in_use: bool,
+    /// Answers.
+    pub answers: u64,
+    /// Answers without a passage.
+    pub empty: u64,
+    /// Answers whose receipt says that something was denied, left out, dropped or answered by a fallback.
+    pub degraded: u64,
+    /// Answers on the way to which a retrieval call was denied; they are among the degraded.
+    pub denied: u64,
+    /// Questions that had no answer, since the agent was stopped by its own fault; not among the answers.
+    pub stopped: u64,
+    /// Share of the answers, 0 to 1; 0 without answers.
+    pub empty_share: f64,
+    /// The same of the degraded.
+    pub degraded_share: f64,
+    /// The same of the denied.
+    pub denied_share: f64,
+}
+
+impl From<rt::AgentAnswers> for AgentAnswersJson {
+    fn from(one: rt::AgentAnswers) -> Self {
+        let counts = one.counts;
+        let share = |part: u64| round(part as f64 / counts.answers.max(1) as f64, 6);
+        Self {
+            label: one.version.label,
+            digest: one.version.digest.to_string(),
+            in_use: one.in_use,
+            answers: counts.answers,
+            empty: counts.empty,
+            degraded: counts.degraded,
+            denied: counts.denied,
+            stopped: counts.stopped,
+            empty_share: share(counts.empty),
+            degraded_share: share(counts.degraded),
+            denied_share: share(counts.denied),
+        }
+    }
 }
 
 impl From<rt::TenantInfo> for TenantJson {
@@ -64,6 +113,7 @@ impl From<rt::TenantInfo> for TenantJson {
             quarantined: info.quarantined,
             plugins: info.plugins.into_iter().map(Into::into).collect(),
             uses: info.uses.into_iter().collect(),
+            answers: info.answers.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -2,14 +2,57 @@
 //!
 //! The files of versions are not its business.
 
-use super::CatalogError;
 use super::health::digest_of;
+use super::{Catalog, CatalogError, from_json};
 use crate::corpus::TenantId;
-use crate::db::{Transaction, params};
-use crate::plugin::Digest;
+use crate::db::{Interrupt, OptionalExtension, Transaction, params};
+use crate::plugin::{Digest, OptionSpec, PluginKind};
 
 /// Versions of one label.
 pub(super) const VERSIONS_MAX: u32 = 10;
+
+/// A version that a tenant's history has, in use or not.
+#[derive(Debug, Clone)]
+pub struct KeptVersion {
+    /// The label whose version it is; the first in the alphabet where several have it.
+    pub label: String,
+    /// Chunker or agent.
+    pub kind: PluginKind,
+    /// The options that it declared.
+    pub options: Vec<OptionSpec>,
+}
+
+impl Catalog {
+    /// A version by its digest, under whichever label; `None` where the tenant's history has it no more.
+    pub fn kept_version(
+        &self,
+        tenant: &TenantId,
+        digest: &Digest,
+    ) -> Result<Option<KeptVersion>, CatalogError> {
+        let reader = self.db.read(&Interrupt::never())?;
+        let found = reader
+            .prepare_cached(
+                "SELECT label, kind, options FROM plugins WHERE tenant = ?1 AND digest = ?2
+                 ORDER BY label, id DESC LIMIT 1",
+            )?
+            .query_row(params![tenant.as_str(), digest.to_string()], |row| {
+                let kind: String = row.get(1)?;
+                Ok((row.get(0)?, kind, row.get::<_, String>(2)?))
+            })
+            .optional()?;
+        let Some((label, kind, options)) = found else {
+            return Ok(None);
+        };
+        Ok(Some(KeptVersion {
+            label,
+            kind: match kind.as_str() {
+                "agent" => PluginKind::Agent,
+                _ => PluginKind::Chunker,
+            },
+            options: from_json(&options)?,
+        }))
+    }
+}
 
 /// Forgets the oldest versions beyond the limit, those first that were taken out of use. Never the one in use, nor
 /// the one that a breaker would put back. The digests that the tenant's history does not name any more.

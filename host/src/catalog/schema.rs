@@ -7,7 +7,7 @@ use crate::db::Kind;
 pub(super) const KIND: Kind = Kind {
     name: "Stockade catalog",
     application_id: 0x5354_4b43,
-    migrations: &[FIRST, HEALTH],
+    migrations: &[FIRST, HEALTH, ANSWERS],
     connection_sql: "",
     page_bytes: 4_096,
     cache_kib: 512,
@@ -66,4 +66,20 @@ CREATE TABLE stopped (
     UNIQUE (tenant, version)
 ) STRICT;
 CREATE INDEX stopped_by_age ON stopped (tenant, id);
+";
+
+const ANSWERS: &str = "
+-- Questions to each version of an agent, by what came of them.
+CREATE TABLE answers (
+    tenant   TEXT NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    label    TEXT NOT NULL,                -- under which it answered; built-in ones too
+    digest   TEXT NOT NULL,
+    answers  INTEGER NOT NULL,
+    empty    INTEGER NOT NULL,             -- of them, without a passage
+    degraded INTEGER NOT NULL,             -- of them, worse than they could be, as their receipts say
+    denied   INTEGER NOT NULL,             -- of them, with a retrieval call that was denied
+    stopped  INTEGER NOT NULL,             -- besides: no answer, by the agent's own fault
+    last     INTEGER NOT NULL,             -- grows: the largest of a tenant was written last
+    PRIMARY KEY (tenant, label, digest)
+) STRICT, WITHOUT ROWID;
 ";

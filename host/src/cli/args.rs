@@ -54,6 +54,12 @@ pub(super) enum Command {
     },
     /// Ask a question
     Query(QueryArguments),
+    /// Ask a receipt's question again, and say whether answer and fuel are the same, or what changed
+    Replay {
+        /// What `query --json` printed, or its receipt alone; - for standard input
+        #[arg(value_name = "RECEIPT.json")]
+        file: PathBuf,
+    },
     /// Embed JSON lines {"text": …}
     Embed {
         /// A file, or - for standard input
@@ -246,9 +252,19 @@ pub(super) struct EvalArguments {
     pub(super) tenant: TenantId,
     /// JSON lines {id, query, relevant}
     pub(super) queries: PathBuf,
-    /// An agent; may be given several times; default: the tenant's
+    /// An agent; may be given several times, the first is the one that others are compared with; default: the
+    /// tenant's
     #[arg(long = "agent", value_name = "LABEL")]
     pub(super) agents: Vec<String>,
+    /// Compare a candidate with the agent in use, before it is: another label, or a component's file
+    #[arg(long, value_name = "LABEL|FILE.wasm")]
+    pub(super) shadow: Option<String>,
+    /// Draws of the bootstrap
+    #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1_000..=100_000))]
+    pub(super) draws: u32,
+    /// Seed of the bootstrap
+    #[arg(long, default_value_t = 42, value_name = "S")]
+    pub(super) seed: u64,
 }
 
 #[derive(Debug, Subcommand)]

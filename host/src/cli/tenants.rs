@@ -4,7 +4,7 @@ use super::Session;
 use super::args::TenantCommand;
 use super::output::{Output, bytes, plural, table, thousands};
 use super::plugins::state;
-use crate::api::{SuspendedJson, TenantJson};
+use crate::api::{AgentAnswersJson, SuspendedJson, TenantJson};
 use crate::corpus::TenantId;
 use crate::error::{Exit, Failure};
 use crate::runtime::Runtime;
@@ -131,4 +131,29 @@ fn show(out: &Output, tenant: &TenantJson) {
             state(&plugin.health)
         ));
     }
+    for answers in &tenant.answers {
+        out.line(format!("  answers     {}", shares(answers)));
+    }
+}
+
+/// How often a version of an agent answered, and how much of that was less than it could have been.
+fn shares(answers: &AgentAnswersJson) -> String {
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let in_use = match answers.in_use {
+        true => "",
+        false => ", not in use",
+    };
+    let stopped = match answers.stopped {
+        0 => String::new(),
+        some => format!("; {} without an answer", plural(some, "question")),
+    };
+    format!(
+        "{} ({}{in_use}): {}, {} empty, {} degraded, {} denied{stopped}",
+        answers.label,
+        &answers.digest[..12],
+        plural(answers.answers, "answer"),
+        percent(answers.empty_share),
+        percent(answers.degraded_share),
+        percent(answers.denied_share),
+    )
 }

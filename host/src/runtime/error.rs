@@ -97,6 +97,26 @@ pub enum RuntimeError {
         /// How long it stays open.
         retry: Duration,
     },
+    /// A version of an agent that a receipt names and the tenant's history has no more.
+    #[error(
+        "version {plugin} of agent '{label}' is gone, and {tenant} has no other one of that label"
+    )]
+    VersionGone {
+        /// Whose agent.
+        tenant: TenantId,
+        /// Its label.
+        label: String,
+        /// The first digits of its digest.
+        plugin: String,
+    },
+    /// What should be a receipt is none.
+    #[error("{from} is no receipt: {message}")]
+    Receipt {
+        /// Where it came from.
+        from: String,
+        /// What is wrong.
+        message: String,
+    },
     /// A document that was stopped too often is not tried again.
     #[error("in quarantine since it was stopped {stops} times; the last time: {stop}")]
     Quarantined {
@@ -127,6 +147,8 @@ impl Explain for RuntimeError {
             Self::Trial(_) => "plugin-trial",
             Self::BreakerOpen { .. } => "breaker-open",
             Self::Quarantined { .. } => "quarantined",
+            Self::VersionGone { .. } => "version-gone",
+            Self::Receipt { .. } => "receipt",
             Self::Filter(_) => "filter",
         }
     }
@@ -168,6 +190,12 @@ impl Explain for RuntimeError {
             Self::Quarantined { .. } => {
                 "Change the document or the plugin, or try again with `stockade ingest --retry-quarantined`."
                     .to_owned()
+            }
+            Self::VersionGone { tenant, label, .. } => format!(
+                "Install that version again: `stockade plugin install {tenant} FILE.wasm --as {label}`."
+            ),
+            Self::Receipt { .. } => {
+                "Give the file that `stockade --json query …` printed, or its `receipt` alone.".to_owned()
             }
             Self::Filter(_) => {
                 r#"For example: {"year": {"gte": 2020}} or {"or": [{"team": "a"}, {"team": "b"}]}."#

@@ -99,6 +99,7 @@ impl Runtime {
                 .map(|()| vec![digest])
         };
         self.breakers.forget(tenant, tell)?;
+        self.answers.forget(tenant, Some(label));
         self.sweep_plugins()
     }
 

@@ -13,7 +13,7 @@ use crate::ingest::{Chunker, Method};
 use crate::plugin::{Digest, Loaded, OptionSpec, Options, PluginError, PluginKind, resolve};
 use crate::policy::{Policy, Wasi};
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Plugins that were linked, so that a task only instantiates.
 #[derive(Debug, Default)]
@@ -36,6 +36,55 @@ fn keep<T>(linked: &Mutex<HashMap<(Digest, Wasi), T>>, key: (Digest, Wasi), plug
         all.remove(&other);
     }
     all.insert(key, plugin);
+}
+
+/// Which version of an agent answers.
+#[derive(Debug, Clone)]
+pub(super) enum Version {
+    /// The one that its label stands for.
+    InUse,
+    /// One of the tenant's history, in use or not.
+    Kept(Digest),
+    /// One that is compared with the tenant's own before it is used. The breaker neither asks it nor learns of it.
+    Candidate(Arc<Candidate>),
+}
+
+/// An agent in the place of another: nothing of the tenant's changes for it.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) agent: Agent,
+    /// Those that it declares.
+    pub(super) options: Vec<OptionSpec>,
+}
+
+impl Candidate {
+    pub(super) fn declares(&self, option: &str) -> bool {
+        self.options.iter().any(|spec| spec.name == option)
+    }
+}
+
+/// In which way a question is asked.
+#[derive(Debug, Clone)]
+pub(super) struct Manner {
+    pub(super) version: Version,
+    /// It counts among the answers that `tenant show` tells of.
+    pub(super) counted: bool,
+}
+
+impl Manner {
+    /// As tenants ask.
+    pub(super) const USUAL: Self = Self {
+        version: Version::InUse,
+        counted: true,
+    };
+
+    /// To find out about an agent, or about an answer that there was.
+    pub(super) fn trying(version: Version) -> Self {
+        Self {
+            version,
+            counted: false,
+        }
+    }
 }
 
 /// A plugin on its way to a task.
@@ -124,33 +173,107 @@ impl Runtime {
         })
     }
 
-    /// The agent of a question: the one named, else the tenant's, else the built-in default.
+    /// The agent of a question, linked, with every option.
     pub(super) async fn agent_for(
         &self,
         tenant: &TenantId,
-        named: Option<&str>,
+        label: &str,
+        version: &Version,
         given: &Options,
         wasi: Wasi,
-    ) -> Result<(String, Agent, Options), Failure> {
+    ) -> Result<(Agent, Options), Failure> {
+        let chosen = match version {
+            Version::InUse => {
+                let given = self.with_own(tenant, label, given)?;
+                self.chosen(tenant, label, PluginKind::Agent, &given)
+                    .await?
+            }
+            Version::Kept(digest) => self.kept(tenant, label, digest, given).await?,
+            Version::Candidate(candidate) => {
+                return Ok((candidate.agent.clone(), resolve(&candidate.options, given)?));
+            }
+        };
+        let agent = self.linked_agent(&chosen, wasi).await?;
+        Ok((agent, chosen.options))
+    }
+
+    /// Every option of a question to the version in use.
+    pub(super) async fn options_of(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+        given: &Options,
+    ) -> Result<Options, Failure> {
+        let given = self.with_own(tenant, label, given)?;
+        let chosen = self.chosen(tenant, label, PluginKind::Agent, &given);
+        Ok(chosen.await?.options)
+    }
+
+    /// The caller's options, and those that the tenant set for its own choice where the caller set no other.
+    pub(super) fn with_own(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+        given: &Options,
+    ) -> Result<Options, Failure> {
         let uses = self.catalog.uses(tenant)?;
-        let used = uses.iter().find(|u| u.role == Role::Agent);
-        let label = named
-            .or(used.map(|u| u.label.as_str()))
-            .unwrap_or(builtin::DEFAULT_AGENT);
-        // Options that the tenant set hold for its own choice; the caller's come on top.
+        let used = uses
+            .iter()
+            .find(|used| used.role == Role::Agent && used.label == label);
         let mut options = given.clone();
-        if let Some(used) = used.filter(|used| used.label == label) {
+        if let Some(used) = used {
             let missing = used
                 .options
                 .iter()
                 .filter(|(name, _)| given.iter().all(|(g, _)| g != name));
             options.extend(missing.cloned());
         }
-        let chosen = self
-            .chosen(tenant, label, PluginKind::Agent, &options)
-            .await?;
-        let agent = self.linked_agent(&chosen, wasi).await?;
-        Ok((label.to_owned(), agent, chosen.options))
+        Ok(options)
+    }
+
+    /// A version that the tenant has, whichever is in use.
+    async fn kept(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+        digest: &Digest,
+        given: &Options,
+    ) -> Result<Chosen, Failure> {
+        let builtin = builtin::find(label).filter(|b| Digest::of(b.bytes) == *digest);
+        if let Some(builtin) = builtin {
+            let preset = builtin.preset.map(|(name, _)| name);
+            let others = given
+                .iter()
+                .filter(|(name, _)| preset != Some(name.as_str()));
+            let others: Options = others.cloned().collect();
+            return self.chosen(tenant, label, PluginKind::Agent, &others).await;
+        }
+        match self.catalog.kept_version(tenant, digest)? {
+            Some(kept) if kept.kind == PluginKind::Agent => Ok(Chosen {
+                digest: *digest,
+                bytes: None,
+                options: resolve(&kept.options, given)?,
+            }),
+            _ => Err(RuntimeError::VersionGone {
+                tenant: tenant.clone(),
+                label: label.to_owned(),
+                plugin: digest.short(),
+            }
+            .into()),
+        }
+    }
+
+    /// An agent that the tenant can use, as a candidate for the place of another.
+    pub(super) async fn installed_candidate(
+        &self,
+        tenant: &TenantId,
+        label: &str,
+    ) -> Result<Candidate, Failure> {
+        let wasi = self.policy(tenant)?.wasi;
+        let chosen = self.chosen(tenant, label, PluginKind::Agent, &vec![]);
+        let agent = self.linked_agent(&chosen.await?, wasi).await?;
+        let (_, options) = self.kind_and_options(tenant, label).await?;
+        Ok(Candidate { agent, options })
     }
 
     /// Whether an agent declares an option.

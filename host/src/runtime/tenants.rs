@@ -1,10 +1,12 @@
 //! Tenants: adding, removing, their policies, what they hold.
 
+use super::answers::AgentAnswers;
 use super::plugins::PluginInfo;
-use super::{Runtime, RuntimeError, lock};
-use crate::catalog::TenantRecord;
+use super::{Runtime, RuntimeError, builtin, lock};
+use crate::catalog::{AgentVersion, TenantRecord};
 use crate::corpus::TenantId;
 use crate::error::Failure;
+use crate::plugin::Digest;
 use crate::policy::Policy;
 use crate::task::{Reason, TaskId};
 use std::path::PathBuf;
@@ -38,6 +40,8 @@ pub struct TenantInfo {
     pub plugins: Vec<PluginInfo>,
     /// What it uses: role, label.
     pub uses: Vec<(String, String)>,
+    /// What came of its questions, by version of the agent that was asked.
+    pub answers: Vec<AgentAnswers>,
 }
 
 impl Runtime {
@@ -67,6 +71,7 @@ impl Runtime {
         lock(&self.policies).remove(name);
         lock(&self.indexes).remove(name);
         self.breakers.forget_tenant(name);
+        self.answers.forget(name, None);
         let folder = self.tenant_folder(name);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -136,12 +141,33 @@ impl Runtime {
             storage_bytes: counts.map_or(0, |c| c.bytes),
             index_generation: counts.map_or(0, |c| c.generation),
             quarantined: self.quarantined(&record.name)?,
+            answers: self.answers_of(&record.name)?,
             plugins: self.plugins_of(&record.name)?,
             uses: uses
                 .into_iter()
                 .map(|used| (used.role.to_string(), used.label))
                 .collect(),
         })
+    }
+
+    /// What came of a tenant's questions, the versions in use first.
+    fn answers_of(&self, name: &TenantId) -> Result<Vec<AgentAnswers>, Failure> {
+        let installed = self.catalog.plugins(name)?;
+        let in_use = |version: &AgentVersion| match builtin::find(&version.label) {
+            Some(builtin) => Digest::of(builtin.bytes) == version.digest,
+            None => installed
+                .iter()
+                .any(|own| own.label == version.label && own.digest == version.digest),
+        };
+        let all = self.answers.of(name)?.into_iter();
+        let one = |(version, counts)| AgentAnswers {
+            in_use: in_use(&version),
+            version,
+            counts,
+        };
+        let mut all: Vec<_> = all.map(one).collect();
+        all.sort_by_key(|answers| !answers.in_use);
+        Ok(all)
     }
 
     /// Reads a policy that a person named: a shipped one or a file.

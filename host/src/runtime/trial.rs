@@ -142,7 +142,7 @@ impl Trial<'_> {
     }
 }
 
-fn scratch() -> Result<tempfile::TempDir, Failure> {
+pub(super) fn scratch() -> Result<tempfile::TempDir, Failure> {
     let wrong = |source| RuntimeError::Folder {
         path: std::env::temp_dir(),
         source,

@@ -8,8 +8,8 @@ use super::error::ServerError;
 use super::listen::{SOCKET, near};
 use super::routes::router;
 use crate::api::{
-    AskedJson, KilledJson, QueryJson, SuspendedJson, TasksJson, TenantJson, TenantPolicyJson,
-    TenantsJson,
+    AskedJson, KilledJson, QueryJson, ReceiptJson, ReplayJson, SuspendedJson, TasksJson,
+    TenantJson, TenantPolicyJson, TenantsJson,
 };
 use crate::corpus::TenantId;
 use crate::error::Failure;
@@ -143,6 +143,16 @@ impl Ask<QueryJson> {
     pub fn query(name: &TenantId, asked: &AskedJson) -> Self {
         let mut ask = Self::of_tenant(Method::POST, name, "/query");
         ask.body = serde_json::to_value(asked).ok();
+        ask.time = None;
+        ask
+    }
+}
+
+impl Ask<ReplayJson> {
+    /// Ask a receipt's question again.
+    pub fn replay(name: &TenantId, receipt: &ReceiptJson) -> Self {
+        let mut ask = Self::of_tenant(Method::POST, name, "/replay");
+        ask.body = serde_json::to_value(receipt).ok();
         ask.time = None;
         ask
     }

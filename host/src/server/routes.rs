@@ -6,13 +6,13 @@ use super::answer::{Outcome, Refused, Said, Sent};
 use super::error::ServerError;
 use super::questions::Questions;
 use crate::api::{
-    AskedJson, KilledJson, QueryJson, SuspendedJson, TasksJson, TenantJson, TenantPolicyJson,
-    TenantsJson,
+    AskedJson, KilledJson, QueryJson, ReceiptJson, ReplayJson, SuspendedJson, TasksJson,
+    TenantJson, TenantPolicyJson, TenantsJson,
 };
 use crate::corpus::TenantId;
 use crate::error::Failure;
 use crate::policy::{Policy, PolicySource};
-use crate::runtime::Runtime;
+use crate::runtime::{Recorded, Runtime};
 use crate::task::TaskId;
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
@@ -42,7 +42,8 @@ pub fn router(runtime: Arc<Runtime>) -> Router {
         .route("/suspend", post(suspend))
         .route("/resume", post(resume))
         .route("/tasks", delete(suspend))
-        .route("/query", post(query));
+        .route("/query", post(query))
+        .route("/replay", post(replay));
     Router::new()
         .route("/v1/tasks", get(tasks))
         .route("/v1/tasks/{task}", delete(kill))
@@ -182,4 +183,20 @@ async fn query(
     let _asked = host.questions.ask(&name)?;
     let answered = host.runtime.query(&name, &asked.into()).await?;
     Ok(Said(answered.into()))
+}
+
+/// As [`query`]; the receipt must be of the tenant in the path, which is the one that whoever asks may ask.
+async fn replay(
+    State(host): State<Host>,
+    Named(name): Named<TenantId>,
+    Sent(receipt): Sent<ReceiptJson>,
+) -> Outcome<ReplayJson> {
+    let recorded = Recorded::try_from(receipt)?;
+    if recorded.tenant != name {
+        let message = format!("the receipt is of tenant '{}'", recorded.tenant);
+        return Err(ServerError::Body(message).into());
+    }
+    let _asked = host.questions.ask(&name)?;
+    let replayed = host.runtime.replay(&recorded).await?;
+    Ok(Said(ReplayJson::new(&recorded, replayed)))
 }
