@@ -24,12 +24,42 @@ fn request(line: &str, body: &str) -> Vec<u8> {
     format!("{line} HTTP/1.1\r\nhost: stockade\r\ncontent-length: {length}\r\n\r\n{body}").into()
 }
 
+/// A receipt that has all of its fields, of an agent that there never was.
+fn receipt(tenant: &str, plugin: &str) -> String {
+    let meters = [
+        "fuel",
+        "guest_cpu_ms",
+        "host_wait_ms",
+        "wall_ms",
+        "memory_peak_bytes",
+        "host_calls",
+        "embed_tokens",
+        "searches",
+        "vectors_scanned",
+        "read_bytes",
+        "boundary_bytes",
+        "output_bytes",
+        "log_bytes",
+    ];
+    let usage: serde_json::Map<_, _> = meters
+        .map(|name| (name.to_owned(), 0.into()))
+        .into_iter()
+        .collect();
+    serde_json::json!({
+        "task": "t1", "tenant": tenant, "agent": "none", "plugin": plugin, "policy": "", "model": "",
+        "index_generation": 0, "question": "x", "k": 1, "filter": null, "options": {}, "options_given": {},
+        "hops": [], "degraded": [], "usage": usage, "answer": { "digest": "", "passages": [] }
+    })
+    .to_string()
+}
+
 /// Requests with the beginning of the status that each must get.
 fn wrong() -> Vec<(Vec<u8>, &'static str)> {
     let query = "POST /v1/tenants/acme/query";
     let deep = format!("{{\"question\":{}", "[".repeat(100_000));
     let long = format!("{{\"question\":\"{}\"}}", "a".repeat(2 << 20));
     let wordy = format!("{{\"question\":\"{}\"}}", "a".repeat(100_000));
+    let (replay, digest) = ("POST /v1/tenants/acme/replay", "0".repeat(64));
     let asked = |field: &str| format!("{{\"question\":\"x\",{field}}}");
     vec![
         (request("GET /", ""), "404"),
@@ -74,6 +104,14 @@ fn wrong() -> Vec<(Vec<u8>, &'static str)> {
         (request(query, &asked(r#""agent":"cuts""#)), "400"),
         (request(query, &asked(r#""options":[["none","1"]]"#)), "400"),
         (request(query, &asked(r#""tenant":"globex""#)), "400"),
+        (request("GET /v1/tenants/acme/replay", ""), "405"),
+        (request(replay, ""), "400"),
+        (request(replay, "{}"), "400"),
+        (request(replay, &deep), "400"),
+        (request(replay, &long), "413"),
+        (request(replay, &receipt("globex", &digest)), "400"),
+        (request(replay, &receipt("acme", "no digest")), "400"),
+        (request(replay, &receipt("acme", &digest)), "400"),
         (b"\x00\xff\x16\x03\x01 nonsense\r\n\r\n".to_vec(), "400"),
         (b"GET /v1/tasks HTTP/9.9\r\n\r\n".to_vec(), "400"),
         (

@@ -64,10 +64,14 @@ impl TryFrom<ReceiptJson> for rt::Recorded {
     /// A receipt from outside: names and digests are checked, the rest is compared as it is.
     fn try_from(receipt: ReceiptJson) -> Result<Self, Failure> {
         let tenant = TenantId::new(&receipt.tenant)?;
-        let wrong = |message: String| rt::RuntimeError::Receipt {
+        let refused = |message: String| rt::RuntimeError::Receipt {
             from: "what was given".to_owned(),
-            message: format!("`plugin` is no digest: {message}"),
+            message,
         };
+        let wrong = |message| refused(format!("`plugin` is no digest: {message}"));
+        if !receipt.has_finite_scores() {
+            return Err(refused("a score is not finite".to_owned()).into());
+        }
         let hop = |hop: HopJson| rt::RecordedHop {
             call: hop.call.into_owned(),
             results: hop.results,
@@ -96,6 +100,14 @@ impl TryFrom<ReceiptJson> for rt::Recorded {
             fuel: receipt.usage.fuel,
             passages: passages.map(passage).collect(),
         })
+    }
+}
+
+impl ReceiptJson {
+    /// A number beyond all scores is read as infinity, which JSON cannot say again.
+    pub fn has_finite_scores(&self) -> bool {
+        let mut scores = self.answer.passages.iter().map(|passage| passage.score);
+        scores.all(f32::is_finite)
     }
 }
 

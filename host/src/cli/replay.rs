@@ -39,6 +39,9 @@ pub(super) async fn run(session: &Session, file: &Path) -> Result<Exit, Failure>
         () = interrupt.cancelled() => return Ok(Exit::Interrupted),
     };
     let mut receipt = parse(&name, &bytes)?;
+    if !receipt.has_finite_scores() {
+        return Err(wrong(&name, "a score is not finite"));
+    }
     // What a hop was asked is for people, and may be long; all else is compared.
     for hop in &mut receipt.hops {
         hop.args = serde_json::Value::Null;

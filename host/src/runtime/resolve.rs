@@ -270,7 +270,8 @@ impl Runtime {
         label: &str,
     ) -> Result<Candidate, Failure> {
         let wasi = self.policy(tenant)?.wasi;
-        let chosen = self.chosen(tenant, label, PluginKind::Agent, &vec![]);
+        let none = Options::new();
+        let chosen = self.chosen(tenant, label, PluginKind::Agent, &none);
         let agent = self.linked_agent(&chosen.await?, wasi).await?;
         let (_, options) = self.kind_and_options(tenant, label).await?;
         Ok(Candidate { agent, options })
