@@ -87,6 +87,12 @@ fn several_agents_are_compared_with_the_first_and_the_same_seed_says_the_same() 
         said["agents"]["text"]["intervals"],
         again["agents"]["text"]["intervals"]
     );
+}
+
+#[test]
+fn a_person_sees_measures_and_intervals_and_the_tenants_counts_are_as_before() {
+    let bench = birds();
+    let questions = questions(&bench);
     let few = bench.run(&["eval", "acme", arg(&questions), "--draws", "999"]);
     few.fails(2, &["999"]);
     let table = bench
@@ -134,9 +140,10 @@ fn a_shadow_is_compared_before_it_is_used_and_nothing_changes() {
     bench.json(&["eval", "acme", arg(&questions)]);
     bench.json(&["eval", "acme", arg(&questions), "--agent", "text"]);
     let state = || {
-        let folders = ["plugins", "cache"].map(|name| listing(&bench.data().join(name)));
         let plugins = bench.json(&["plugin", "list", "acme"]);
-        (folders, plugins, bench.json(&["tenant", "show", "acme"]))
+        let tenant = bench.json(&["tenant", "show", "acme"]);
+        let folders = ["plugins", "cache"].map(|name| listing(&bench.data().join(name)));
+        (folders, plugins, tenant)
     };
     let before = state();
     let same = bench.file("candidate.wasm", finder(AS_FOUND));
