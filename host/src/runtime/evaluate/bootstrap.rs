@@ -18,12 +18,12 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The other side of zero, or zero itself, is not within.
+    /// All of it is above zero.
     pub fn is_above_zero(&self) -> bool {
         self.low > 0.0
     }
 
-    /// As [`Interval::is_above_zero`], below it.
+    /// All of it is below zero.
     pub fn is_below_zero(&self) -> bool {
         self.high < 0.0
     }
