@@ -382,7 +382,7 @@ fn scores_change(was: &[CitedPassage], now: &[CitedPassage]) -> Option<Change> {
     if largest <= SCORE_DIFFERENCE {
         return None;
     }
-    let detail = format!("scores differ by up to {largest:.3e}");
+    let detail = format!("they differ by up to {largest:.3e}");
     Some(Change::new("scores", json!(then), json!(today), &detail))
 }
 
