@@ -6,6 +6,7 @@
 mod bench;
 mod bench_sandbox;
 mod neighbour;
+mod project;
 mod prove;
 mod query;
 mod tasks;
@@ -24,6 +25,7 @@ pub use neighbour::{
     NeighbourRatioJson, NeighbourRatiosJson, NeighbourTargetJson, NeighbourWorkloadJson,
 };
 
+pub use project::{BuiltProjectJson, NewProjectJson};
 pub use prove::{ProveJson, ProveRowJson, VictimJson};
 pub use query::{
     AskedJson, EvalAgentJson, EvalFailureJson, EvalJson, HopJson, LatencyJson, PassageJson,

@@ -21,7 +21,7 @@ mod tenants;
 mod trial;
 
 pub use admission::{Gates, Place};
-pub use builtin::component as builtin_component;
+pub use builtin::{component as builtin_component, is_reserved as is_reserved_label};
 pub use doctor::Finding;
 pub use error::RuntimeError;
 pub use evaluate::{EvalAgent, EvalQuery, Evaluation, read_queries};
