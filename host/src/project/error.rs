@@ -22,7 +22,7 @@ pub enum ProjectError {
         why: &'static str,
     },
     /// A file of the project.
-    #[error("cannot {what} {}", path.display())]
+    #[error("cannot {what} {}", .path.display())]
     Io {
         /// What was tried.
         what: &'static str,
@@ -38,7 +38,7 @@ pub enum ProjectError {
     #[error("no compiler for WebAssembly has been set up: there is no {}", .0.display())]
     NoToolchain(PathBuf),
     /// What the set-up left makes no sense.
-    #[error("{} does not say how to compile: {reason}", path.display())]
+    #[error("{} does not say how to compile: {reason}", .path.display())]
     Toolchain {
         /// Which file.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum ProjectError {
         reason: String,
     },
     /// The compiler that the set-up found is gone.
-    #[error("cannot start {}, which the set-up found", program.display())]
+    #[error("cannot start {}, which the set-up found", .program.display())]
     NoCargo {
         /// Which program.
         program: PathBuf,
