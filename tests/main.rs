@@ -15,6 +15,7 @@ mod support;
 mod ablation;
 mod agent_limits;
 mod attacks;
+mod authors;
 mod bench;
 mod breaker;
 mod control;

@@ -7,6 +7,7 @@ mod bench;
 mod bench_sandbox;
 mod evaluate;
 mod neighbour;
+mod project;
 mod prove;
 mod query;
 mod replay;
@@ -30,6 +31,7 @@ pub use neighbour::{
     NeighbourRatioJson, NeighbourRatiosJson, NeighbourTargetJson, NeighbourWorkloadJson,
 };
 
+pub use project::{BuiltProjectJson, NewProjectJson};
 pub use prove::{ProveJson, ProveRowJson, VictimJson};
 pub use query::{
     AnswerIdentityJson, AskedJson, CitedPassageJson, HopJson, PassageJson, QueryJson, ReceiptJson,

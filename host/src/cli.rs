@@ -12,6 +12,7 @@ mod holder;
 mod output;
 mod plugins;
 mod policies;
+mod projects;
 mod prove;
 mod query;
 mod replay;

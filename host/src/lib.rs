@@ -41,6 +41,8 @@ pub mod agent;
 
 pub mod runtime;
 
+pub mod project;
+
 pub mod attack;
 
 pub mod prove;

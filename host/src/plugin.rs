@@ -11,7 +11,7 @@ mod structure;
 
 pub use cache::sweep as sweep_artefacts;
 pub use compile::{COMPILE_SUBCOMMAND, CompileProfile, compile_child};
-pub use componentize::{componentize, componentize_with};
+pub use componentize::{componentize, componentize_with, kind_of_module};
 pub use options::{OptionError, OptionSpec, OptionType, Options, check_specs, resolve};
 pub use structure::{Structure, inspect};
 

@@ -26,7 +26,7 @@ mod trial;
 
 pub use admission::{Gates, Place};
 pub use answers::AgentAnswers;
-pub use builtin::component as builtin_component;
+pub use builtin::{component as builtin_component, is_reserved as is_reserved_label};
 pub use doctor::Finding;
 pub use error::RuntimeError;
 pub use evaluate::{

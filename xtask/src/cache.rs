@@ -84,6 +84,11 @@ impl Cache {
         self.root.join("target-guests")
     }
 
+    /// How guests are compiled here, for `stockade plugin build`.
+    pub(crate) fn guest_toolchain(&self) -> PathBuf {
+        self.root.join("guest-toolchain.json")
+    }
+
     /// The host binary that the set-up builds.
     pub(crate) fn stockade(&self) -> PathBuf {
         self.target().join("release/stockade")

@@ -7,6 +7,7 @@ mod key;
 mod model;
 mod onnxruntime;
 mod python_guest;
+mod recipe;
 mod toolchain;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use crate::corpus::TenantId;
+use crate::plugin::PluginKind;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -153,6 +154,23 @@ pub(super) enum PluginCommand {
         /// Check it under this policy: a shipped one or a file
         #[arg(long, value_name = "FILE")]
         policy: Option<String>,
+    },
+    /// Write a plugin's project: Cargo.toml, a page of Rust, its test, and all that they need of Stockade
+    New {
+        /// A folder that is not there yet, or an empty one
+        dir: PathBuf,
+        /// What the plugin does
+        #[arg(long, value_parser = kind, value_name = "chunker|agent")]
+        kind: PluginKind,
+        /// What to call it; default: like the folder
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Compile a plugin's project to a component, beside its Cargo.toml
+    Build {
+        /// The project's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
     },
     /// Check a component and make it a tenant's plugin
     Install {
@@ -317,6 +335,14 @@ pub(super) enum ModelCommand {
 
 fn at_least_one(most: i64) -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=most)
+}
+
+fn kind(text: &str) -> Result<PluginKind, String> {
+    match text {
+        "chunker" => Ok(PluginKind::Chunker),
+        "agent" => Ok(PluginKind::Agent),
+        _ => Err("a plugin is a chunker or an agent".to_owned()),
+    }
 }
 
 fn option(text: &str) -> Result<(String, String), String> {

@@ -3,6 +3,7 @@
 use super::Session;
 use super::args::PluginCommand;
 use super::output::{Output, bytes, plural, table, thousands};
+use super::projects;
 use crate::api::{CheckJson, HealthJson, PluginJson};
 use crate::config::Config;
 use crate::corpus::TenantId;
@@ -17,6 +18,10 @@ pub(super) async fn run(session: &Session, command: PluginCommand) -> Result<Exi
     let out = &session.out;
     match command {
         PluginCommand::Check { file, policy } => check(session, &file, policy.as_deref()).await?,
+        PluginCommand::New { dir, kind, name } => {
+            projects::new(out, &dir, kind, name.as_deref())?;
+        }
+        PluginCommand::Build { dir } => projects::build(out, dir).await?,
         PluginCommand::Install {
             tenant,
             file,

@@ -14,6 +14,27 @@ const WIT: &str = concat!(
     include_str!("../../../wit/agent.wit"),
 );
 
+/// What a core module would be as a plugin, by the functions that it exports; none where it exports those of
+/// neither world, or of both.
+pub fn kind_of_module(module: &[u8]) -> Option<PluginKind> {
+    let mut kinds = Vec::new();
+    for payload in wasmparser::Parser::new(0).parse_all(module).flatten() {
+        if let wasmparser::Payload::ExportSection(exports) = payload {
+            for export in exports.into_iter().flatten() {
+                match export.name {
+                    "stockade:plugin/chunking#chunk" => kinds.push(PluginKind::Chunker),
+                    "stockade:plugin/answering#retrieve" => kinds.push(PluginKind::Agent),
+                    _ => {}
+                }
+            }
+        }
+    }
+    match kinds[..] {
+        [kind] => Some(kind),
+        _ => None,
+    }
+}
+
 /// The component of a core module that has the world's imports and exports by their canonical names. A
 /// module built with `wit-bindgen` carries its own types, which are then used.
 pub fn componentize(module: &[u8], kind: PluginKind) -> Result<Vec<u8>, PluginError> {
@@ -70,4 +91,29 @@ fn world(
     world
         .map(|world| (resolve, world))
         .map_err(|error| format!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_shows_its_kind_by_what_it_exports() {
+        let module = |names: &[&str]| {
+            let exports: String = names
+                .iter()
+                .map(|name| format!("(func (export \"{name}\"))"))
+                .collect();
+            kind_of_module(&wat::parse_str(format!("(module {exports})")).unwrap())
+        };
+        let (chunk, retrieve) = (
+            "stockade:plugin/chunking#chunk",
+            "stockade:plugin/answering#retrieve",
+        );
+        assert_eq!(module(&["describe", chunk]), Some(PluginKind::Chunker));
+        assert_eq!(module(&[retrieve]), Some(PluginKind::Agent));
+        assert_eq!(module(&[chunk, retrieve]), None);
+        assert_eq!(module(&["describe"]), None);
+        assert_eq!(kind_of_module(b"no module"), None);
+    }
 }

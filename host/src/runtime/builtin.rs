@@ -63,7 +63,8 @@ pub fn component(label: &str) -> Option<&'static [u8]> {
     find(label).map(|builtin| builtin.bytes)
 }
 
-pub(super) fn is_reserved(label: &str) -> bool {
+/// Whether no tenant may give this label to a plugin of its own.
+pub fn is_reserved(label: &str) -> bool {
     find(label).is_some() || RESERVED.contains(&label)
 }
 

@@ -47,25 +47,17 @@ fn compile(context: &Context, guests: &[Guest], toolchain: &Toolchain) -> Result
     if matches!(toolchain, Toolchain::Debian { .. }) {
         ui::note("the first build also compiles the standard library: about three minutes");
     }
-    let mut cargo = toolchain.cargo_build(&context.workspace);
-    cargo.args(["--profile", "guest"]);
+    let mut cargo = toolchain.recipe()?.command();
+    cargo.current_dir(context.workspace.root());
+    cargo.args(["--locked", "--profile", "guest"]);
     for guest in guests {
         cargo.args(["--package", &guest.package]);
     }
     cargo.env("CARGO_TARGET_DIR", context.cache.target_guests());
-    // Replaces flags that the user set for native code, and keeps the user's folders out of the components.
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", remap_cargo_home()?);
     process::run(&mut cargo).or_todo(
         "the plugins did not compile",
         "mend what the compiler says above, then:\ncargo xtask setup --only guests",
     )
-}
-
-fn remap_cargo_home() -> Result<String> {
-    let home = std::env::var("CARGO_HOME")
-        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    let home = home.context("neither CARGO_HOME nor HOME is set")?;
-    Ok(format!("--remap-path-prefix={home}=/cargo"))
 }
 
 fn componentize(context: &Context, guests: &[Guest], folder: &Path) -> Result<()> {

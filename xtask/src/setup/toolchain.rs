@@ -2,6 +2,7 @@
 //! target, Debian's `rustc-web` with the standard library built from source if that is installed,
 //! `rustup target add`, and at last apt. It does not know what will be compiled.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::Context;
+use super::recipe::Recipe;
 use crate::process;
 use crate::ui::{self, OrTodo as _, Outcome};
-use crate::workspace::Workspace;
 
 /// The target of every guest.
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
@@ -34,15 +35,18 @@ pub(super) enum Toolchain {
     Debian { linker: PathBuf },
 }
 
-pub(super) fn run(_: &Context) -> Result<Outcome> {
+pub(super) fn run(context: &Context) -> Result<Outcome> {
     if let Some(found) = Toolchain::find()? {
-        return Ok(Outcome::AlreadyThere(found.described()?));
+        let recipe = found.recipe()?;
+        recipe.keep(&context.cache)?;
+        return Ok(Outcome::AlreadyThere(recipe.description));
     }
     if !add_with_rustup()? {
         install_with_apt()?;
     }
-    let found = Toolchain::required()?;
-    Ok(Outcome::Done(found.described()?))
+    let recipe = Toolchain::required()?.recipe()?;
+    recipe.keep(&context.cache)?;
+    Ok(Outcome::Done(recipe.description))
 }
 
 impl Toolchain {
@@ -93,34 +97,76 @@ impl Toolchain {
         })
     }
 
-    /// A `cargo build` for the target in this workspace; packages, profile and folder are to be added.
-    pub(super) fn cargo_build(&self, workspace: &Workspace) -> Command {
-        let mut command = match self {
-            Self::Own => Command::new("cargo"),
-            Self::Debian { .. } => Command::new(DEBIAN_CARGO),
-        };
-        command
-            .current_dir(workspace.root())
-            .args(["build", "--locked", "--target", TARGET]);
-        if let Self::Debian { linker } = self {
-            command.arg("-Zbuild-std=std,panic_abort");
-            command
-                .env("RUSTC", DEBIAN_RUSTC)
-                .env("RUSTC_BOOTSTRAP", "1");
-            command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
-            // Set by the cargo that runs us, for its own compiler.
-            for name in [
-                "LD_LIBRARY_PATH",
-                "RUSTUP_TOOLCHAIN",
-                "CARGO",
-                "RUSTC_WRAPPER",
-                "RUSTC_WORKSPACE_WRAPPER",
-            ] {
-                command.env_remove(name);
-            }
-        }
-        command
+    /// How it compiles a guest.
+    pub(super) fn recipe(&self) -> Result<Recipe> {
+        self.recipe_described(self.described()?)
     }
+
+    fn recipe_described(&self, description: String) -> Result<Recipe> {
+        let mut arguments = vec!["build".to_owned(), "--target".to_owned(), TARGET.to_owned()];
+        arguments.extend(["--config".to_owned(), remap_cargo_home()?]);
+        let mut set = BTreeMap::new();
+        let mut unset = MISLEADING.map(str::to_owned).to_vec();
+        let program = match self {
+            Self::Own => match own_tools()? {
+                Some((cargo, rustc)) => {
+                    set.insert("RUSTC".to_owned(), rustc);
+                    cargo
+                }
+                None => PathBuf::from("cargo"),
+            },
+            Self::Debian { linker } => {
+                arguments.push("-Zbuild-std=std,panic_abort".to_owned());
+                set.insert("RUSTC".to_owned(), DEBIAN_RUSTC.to_owned());
+                set.insert("RUSTC_BOOTSTRAP".to_owned(), "1".to_owned());
+                let linker = linker.display().to_string();
+                set.insert(
+                    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER".to_owned(),
+                    linker,
+                );
+                unset.extend(SET_BY_RUSTUP.map(str::to_owned));
+                PathBuf::from(DEBIAN_CARGO)
+            }
+        };
+        Ok(Recipe {
+            description,
+            program,
+            arguments,
+            set,
+            unset,
+        })
+    }
+}
+
+/// Flags that a user sets for native code, in either spelling.
+const MISLEADING: [&str; 2] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"];
+
+/// Set by the cargo that runs us, for its own compiler.
+const SET_BY_RUSTUP: [&str; 5] = [
+    "LD_LIBRARY_PATH",
+    "RUSTUP_TOOLCHAIN",
+    "CARGO",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+];
+
+/// Flags for the target, as cargo's configuration: they keep the user's folders out of the components.
+fn remap_cargo_home() -> Result<String> {
+    let home = std::env::var("CARGO_HOME")
+        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let home = home.context("neither CARGO_HOME nor HOME is set")?;
+    let flag = toml::Value::from(format!("--remap-path-prefix={home}=/cargo"));
+    Ok(format!("target.{TARGET}.rustflags=[{flag}]"))
+}
+
+/// The cargo and rustc of the toolchain that runs us, by path, so that a command in another folder gets the same
+/// whatever rustup would choose there; none where they do not lie beside each other.
+fn own_tools() -> Result<Option<(PathBuf, String)>> {
+    let root = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let tool = |name: &str| Path::new(&root).join("bin").join(name);
+    let (cargo, rustc) = (tool("cargo"), tool("rustc"));
+    let both = cargo.exists() && rustc.exists();
+    Ok(both.then(|| (cargo, rustc.display().to_string())))
 }
 
 fn own_target_dir() -> Result<PathBuf> {
@@ -254,7 +300,8 @@ mod tests {
         let toolchain = Toolchain::Debian {
             linker: PathBuf::from("/lld"),
         };
-        let line = process::shown(&toolchain.cargo_build(&Workspace::at(Path::new("/clone"))));
+        let recipe = toolchain.recipe_described(String::new()).unwrap();
+        let line = process::shown(&recipe.command());
         for part in [
             "RUSTC=/usr/bin/rustc",
             "LINKER=/lld",
@@ -262,5 +309,15 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
+    }
+
+    #[test]
+    fn flags_for_native_code_do_not_reach_a_guest() {
+        let recipe = Toolchain::Own.recipe().unwrap();
+        assert!(recipe.unset.contains(&"RUSTFLAGS".to_owned()));
+        let flags = remap_cargo_home().unwrap();
+        let read: toml::Table = flags.parse().unwrap();
+        assert!(read["target"][TARGET]["rustflags"].is_array(), "{flags}");
+        assert!(recipe.arguments.contains(&flags));
     }
 }
