@@ -25,5 +25,6 @@ mod limits;
 mod neighbour;
 mod plugins;
 mod prove;
+mod retrieval;
 mod tenancy;
 mod tidy;
