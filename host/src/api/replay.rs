@@ -68,7 +68,7 @@ impl TryFrom<ReceiptJson> for rt::Recorded {
             from: "what was given".to_owned(),
             message,
         };
-        let wrong = |message| refused(format!("`plugin` is no digest: {message}"));
+        let wrong = |message: String| refused(format!("`plugin` is no digest: {message}"));
         if !receipt.has_finite_scores() {
             return Err(refused("a score is not finite".to_owned()).into());
         }
