@@ -2,6 +2,7 @@
 
 mod child;
 mod error;
+mod generated;
 mod ingest;
 mod neighbour;
 mod report;
