@@ -6,17 +6,19 @@
 //! that their logic runs in an ordinary native test:
 //!
 //! ```
-//! use stockade_guest::{Chunk, Chunker, Document, OptionSpec, Options, Tokens, export_chunker};
+//! use stockade_guest::{Chunk, Chunker, Document, OptionSpec, Options, Setting, Tokens, export_chunker};
 //!
 //! struct Lines;
 //!
+//! const LINES: Setting<usize> = Setting::count("lines", 1, 1..=100, "Lines a chunk.");
+//!
 //! impl Chunker for Lines {
 //!     fn options() -> Vec<OptionSpec> {
-//!         vec![OptionSpec::integer("lines", 1, 1..=100, "Lines a chunk.")]
+//!         vec![LINES.spec()]
 //!     }
 //!
 //!     fn chunk(document: &Document, options: &Options, _: &impl Tokens) -> Result<Vec<Chunk>, String> {
-//!         let lines = options.count("lines")?;
+//!         let lines = options.get(&LINES)?;
 //!         let mut chunks = Vec::new();
 //!         let (mut start, mut end) = (0, 0);
 //!         for (index, line) in document.text.split_inclusive('\n').enumerate() {
@@ -35,6 +37,8 @@
 //!
 //! export_chunker!(Lines);
 //! ```
+//!
+//! In a native test, [`testing`] has hosts to run it on.
 
 mod agent;
 #[doc(hidden)]
@@ -42,6 +46,8 @@ pub mod bindings;
 mod chunker;
 mod host;
 mod options;
+mod setting;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
 #[doc(hidden)]
@@ -55,3 +61,4 @@ pub use chunker::ExportedChunker;
 pub use chunker::{Chunk, Chunker, Document, HostTokens, Tokens};
 pub use host::{Level, Remaining, budget, log};
 pub use options::{OptionSpec, OptionType, Options};
+pub use setting::Setting;

@@ -47,6 +47,54 @@ impl OptionSpec {
     }
 }
 
+impl OptionSpec {
+    /// Whether `value` fits, by the host's rules; the error is the end of a sentence that begins with the
+    /// option's name. For tests: what reaches a plugin has been checked.
+    pub fn check(&self, value: &str) -> Result<(), String> {
+        match self.type_ {
+            OptionType::Text => match self.range.strip_prefix("..").map(str::parse::<usize>) {
+                Some(Ok(most)) if value.len() > most => {
+                    Err(format!("must have at most {most} bytes"))
+                }
+                _ => Ok(()),
+            },
+            OptionType::Boolean => match value {
+                "true" | "false" => Ok(()),
+                _ => Err("must be true or false".to_owned()),
+            },
+            OptionType::Choice => match self.range.split('|').any(|word| word == value) {
+                true => Ok(()),
+                false => Err(format!("must be one of {}", self.range.replace('|', ", "))),
+            },
+            OptionType::Integer => self.within(value.parse::<i64>().ok(), "a whole number"),
+            OptionType::Number => {
+                let number = value.parse::<f64>().ok();
+                self.within(
+                    number.filter(|number| number.is_finite()),
+                    "a finite number",
+                )
+            }
+        }
+    }
+
+    fn within<N: PartialOrd + std::str::FromStr>(
+        &self,
+        number: Option<N>,
+        what: &str,
+    ) -> Result<(), String> {
+        let number = number.ok_or_else(|| format!("must be {what}"))?;
+        let Some((least, most)) = self.range.split_once("..") else {
+            return Ok(());
+        };
+        let below = least.parse::<N>().is_ok_and(|least| number < least);
+        let above = most.parse::<N>().is_ok_and(|most| number > most);
+        match below || above {
+            true => Err(format!("must be from {least} to {most}")),
+            false => Ok(()),
+        }
+    }
+}
+
 fn spec(name: &str, type_: OptionType, default: String, range: String, help: &str) -> OptionSpec {
     OptionSpec {
         name: name.to_owned(),
@@ -71,6 +119,30 @@ impl Options {
     pub fn defaults(specs: &[OptionSpec]) -> Self {
         let default = |spec: &OptionSpec| (spec.name.clone(), spec.default.clone());
         Self(specs.iter().map(default).collect())
+    }
+
+    /// As the host makes them of what a user set: every option of `specs`, with the given value or its default.
+    /// Fails for a name that is not declared and a value that does not fit, as the host refuses them before a run.
+    /// For tests.
+    pub fn resolve(specs: &[OptionSpec], given: &[(&str, &str)]) -> Result<Self, String> {
+        if let Some((name, _)) = given
+            .iter()
+            .find(|(name, _)| !specs.iter().any(|spec| spec.name == *name))
+        {
+            return Err(format!("the plugin has no option '{name}'"));
+        }
+        let value_of = |spec: &OptionSpec| {
+            let set = given.iter().find(|(name, _)| *name == spec.name);
+            let value = set.map_or(spec.default.as_str(), |(_, value)| value);
+            let checked = spec.check(value);
+            checked.map_err(|what| format!("the option '{}' {what}", spec.name))?;
+            Ok((spec.name.clone(), value.to_owned()))
+        };
+        specs
+            .iter()
+            .map(value_of)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// The same with one option set to another value, for tests.
@@ -167,6 +239,34 @@ mod tests {
             assert!(error.contains("`size`"), "{error}");
         }
         assert!(options("1").text("sise").unwrap_err().contains("`sise`"));
+    }
+
+    #[test]
+    fn what_the_host_would_refuse_is_refused() {
+        let specs = [
+            OptionSpec::integer("k", 5, 1..=9, ""),
+            OptionSpec::number("r", 0.5, 0.0..=1.0, ""),
+            OptionSpec::choice("c", "x", &["x", "y"], ""),
+            OptionSpec::text("t", "", 3, ""),
+            OptionSpec::boolean("b", true, ""),
+        ];
+        let good = Options::resolve(&specs, &[("k", "9"), ("c", "y"), ("r", "1")]).unwrap();
+        assert_eq!(good.count("k"), Ok(9));
+        assert_eq!(good.text("t"), Ok(""));
+        for (name, value, word) in [
+            ("k", "0", "from 1 to 9"),
+            ("k", "x", "whole number"),
+            ("r", "1.5", "from 0 to 1"),
+            ("r", "nan", "finite"),
+            ("c", "z", "one of x, y"),
+            ("t", "long", "3 bytes"),
+            ("b", "yes", "true or false"),
+            ("z", "1", "no option 'z'"),
+        ] {
+            let error = Options::resolve(&specs, &[(name, value)]).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+        assert!(Options::resolve(&[OptionSpec::integer("k", 0, 1..=9, "")], &[]).is_err());
     }
 
     #[test]

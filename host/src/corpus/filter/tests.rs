@@ -51,6 +51,19 @@ fn conditions_hold_where_they_should() {
     }
 }
 
+/// The in-memory host of the authors' crate is held to the same cases.
+#[test]
+fn cases_shared_with_the_authors_crate_end_as_written() {
+    let cases = include_str!("../../../../guest/src/testing/filters.json");
+    let cases: Value = serde_json::from_str(cases).unwrap();
+    for case in cases.as_array().unwrap() {
+        let filter = case["filter"].as_str().unwrap();
+        let metadata = case["metadata"].as_object().unwrap();
+        let said = Filter::parse(filter).map(|f| f.matches("docs/a.md", "Über", metadata));
+        assert_eq!(said.ok(), case["holds"].as_bool(), "{filter}");
+    }
+}
+
 #[test]
 fn numbers_compare_exactly() {
     let big = r#"{"n": 9007199254740993}"#;
