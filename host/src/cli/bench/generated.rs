@@ -117,9 +117,10 @@ impl Generated {
     }
 
     fn document(&self, number: u64, text: String) -> Document {
+        let lang = ["en", "de", "fr"][(number % 3) as usize];
         let metadata = json!({
             "year": 2000 + number % 25,
-            "lang": ["en", "de", "fr"][(number % 3) as usize],
+            "lang": lang,
             "path": format!("shelf-{}/{number}", number % 100),
         });
         Document {
