@@ -2,7 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-const GUESTS: [&str; 4] = ["chunker", "agent-hybrid", "agent-vector", "agent-text"];
+const GUESTS: [&str; 6] = [
+    "chunker",
+    "agent-hybrid",
+    "agent-vector",
+    "agent-text",
+    "agent-multihop",
+    "agent-rules",
+];
 
 fn main() {
     if let Err(message) = bring_guests() {

@@ -4,6 +4,7 @@
 //! Types and conversions; no behaviour.
 
 mod bench;
+mod bench_query;
 mod bench_sandbox;
 mod evaluate;
 mod neighbour;
@@ -17,6 +18,7 @@ pub use bench::{
     BenchIngestJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchVectorsJson,
     BenchWorkloadJson, SpreadJson,
 };
+pub use bench_query::{BenchQueryAgentJson, BenchQueryJson};
 pub use bench_sandbox::{
     BenchDeterminismJson, BenchKillsJson, BenchSandboxJson, BenchSoakJson, BenchSoakMeterJson,
     BenchStartJson,

@@ -9,18 +9,18 @@ const LETTERS: usize = 5;
 
 /// The words of a question that some text has, a bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cover(u64);
+pub(crate) struct Cover(u64);
 
 impl Cover {
     /// What either has.
     #[must_use]
-    pub fn with(self, other: Self) -> Self {
+    pub(crate) fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// What this has and `other` lacks.
     #[must_use]
-    pub fn without(self, other: Self) -> Self {
+    pub(crate) fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
@@ -31,7 +31,7 @@ impl Cover {
 
 /// A question as weighted words.
 #[derive(Debug)]
-pub struct Words {
+pub(crate) struct Words {
     /// As the question has them, and as they are compared.
     words: Vec<(String, String)>,
     /// Shares of the whole; they add up to 1, or are all 0.
@@ -40,7 +40,7 @@ pub struct Words {
 
 impl Words {
     /// The question's words, none of which counts yet.
-    pub fn of(question: &str) -> Self {
+    pub(crate) fn of(question: &str) -> Self {
         let mut words: Vec<(String, String)> = Vec::new();
         for word in plain(question) {
             let folded = fold(&word);
@@ -53,7 +53,7 @@ impl Words {
     }
 
     /// The words that `text` has.
-    pub fn in_text(&self, text: &str) -> Cover {
+    pub(crate) fn in_text(&self, text: &str) -> Cover {
         let mut cover = 0;
         for word in plain(text) {
             let folded = fold(&word);
@@ -65,7 +65,7 @@ impl Words {
 
     /// Weighs each word by how few of the passages at hand have it. What more than half have, or none, says
     /// nothing.
-    pub fn weigh(&mut self, passages: &[Cover]) {
+    pub(crate) fn weigh(&mut self, passages: &[Cover]) {
         let all = passages.len() as f64;
         let weigh = |place| {
             let with = passages.iter().filter(|cover| cover.has(place)).count() as f64;
@@ -82,7 +82,7 @@ impl Words {
     }
 
     /// How much of the question is covered, from 0 to 1.
-    pub fn share(&self, cover: Cover) -> f64 {
+    pub(crate) fn share(&self, cover: Cover) -> f64 {
         let covered = self.weights.iter().enumerate();
         covered
             .filter(|(place, _)| cover.has(*place))
@@ -91,14 +91,14 @@ impl Words {
     }
 
     /// The words that count and are in `cover`, as the question has them.
-    pub fn that_count(&self, cover: Cover) -> Vec<&str> {
+    pub(crate) fn that_count(&self, cover: Cover) -> Vec<&str> {
         let words = self.words.iter().zip(&self.weights).enumerate();
         let counts = words.filter(|(place, (_, weight))| **weight > 0.0 && cover.has(*place));
         counts.map(|(_, ((word, _), _))| word.as_str()).collect()
     }
 
     /// All words.
-    pub fn all(&self) -> Cover {
+    pub(crate) fn all(&self) -> Cover {
         Cover(match self.words.len() {
             64.. => u64::MAX,
             few => (1 << few) - 1,

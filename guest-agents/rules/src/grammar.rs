@@ -25,27 +25,27 @@ const RULES_MAX: usize = 100;
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// From 1, as sentences name it.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Holds when one of the clauses does; none is always.
-    pub when: Vec<Vec<Test>>,
+    pub(crate) when: Vec<Vec<Test>>,
     /// In the order written; not empty.
-    pub actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 /// What is asked of the question.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Test {
+pub(crate) struct Test {
     /// Whether the opposite is asked.
-    pub not: bool,
+    pub(crate) not: bool,
     /// What.
-    pub about: About,
+    pub(crate) about: About,
 }
 
 /// What a test looks at.
 #[derive(Clone, Debug, PartialEq)]
-pub enum About {
+pub(crate) enum About {
     /// The question has these words, one after the other.
     Has(String),
     /// It begins with them.
@@ -58,7 +58,7 @@ pub enum About {
 
 /// What a rule does.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     /// How to search; of several rules the first says it.
     By(Way),
     /// Only documents that this filter chooses.
@@ -73,7 +73,7 @@ pub enum Action {
 
 /// How to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// By meaning and words.
     Hybrid,
     /// By words.
@@ -84,7 +84,7 @@ pub enum Way {
 
 /// What to do when nothing is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fallback {
+pub(crate) enum Fallback {
     /// The same without the rules' filters and required words.
     Unfiltered,
     /// Another way, with the same filters.
@@ -94,7 +94,7 @@ pub enum Fallback {
 }
 
 /// Reads rules. The error is a sentence that names the rule and what was expected.
-pub fn parse(text: &str) -> Result<Vec<Rule>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Rule>, String> {
     let mut parser = Parser {
         lexer: Lexer::new(text),
         number: 1,

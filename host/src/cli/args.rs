@@ -273,6 +273,8 @@ pub(super) enum BenchCommand {
     Ingest(BenchIngestArguments),
     /// Time from a kill to a free place, start-up, sameness, and what many hostile tasks leave behind
     Sandbox(super::bench::SandboxArguments),
+    /// What questions take on a generated index of any size
+    Query(super::bench::BenchQueryArguments),
     /// What a tenant notices of its neighbours, honest and hostile
     Neighbour(super::bench::BenchNeighbourArguments),
 }

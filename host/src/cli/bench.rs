@@ -5,6 +5,7 @@ mod error;
 mod generated;
 mod ingest;
 mod neighbour;
+mod query;
 mod report;
 mod sandbox;
 mod scenario;
@@ -14,6 +15,7 @@ mod tree;
 mod workload;
 
 pub(super) use neighbour::BenchNeighbourArguments;
+pub(super) use query::BenchQueryArguments;
 pub(super) use sandbox::SandboxArguments;
 
 use super::Session;
@@ -24,6 +26,7 @@ pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit
     match command {
         BenchCommand::Ingest(arguments) => ingest::run(session, arguments).await,
         BenchCommand::Sandbox(arguments) => sandbox::run(session, arguments).await,
+        BenchCommand::Query(arguments) => query::run(session, arguments).await,
         BenchCommand::Neighbour(arguments) => neighbour::run(session, arguments).await,
     }
 }

@@ -49,10 +49,9 @@ pub(super) const BUILTINS: &[Builtin] = &[
     agent("hybrid", component!("agent-hybrid")),
     agent("vector", component!("agent-vector")),
     agent("text", component!("agent-text")),
+    agent("multihop", component!("agent-multihop")),
+    agent("rules", component!("agent-rules")),
 ];
-
-/// Labels that no tenant may give to a plugin of its own: those above and those to come.
-const RESERVED: [&str; 2] = ["multihop", "rules"];
 
 pub(super) fn find(label: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.label == label)
@@ -63,8 +62,9 @@ pub fn component(label: &str) -> Option<&'static [u8]> {
     find(label).map(|builtin| builtin.bytes)
 }
 
+/// Labels that no tenant may give to a plugin of its own.
 pub(super) fn is_reserved(label: &str) -> bool {
-    find(label).is_some() || RESERVED.contains(&label)
+    find(label).is_some()
 }
 
 /// The chunker of a media type for which the tenant chose none.
