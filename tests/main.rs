@@ -26,5 +26,6 @@ mod neighbour;
 mod plugins;
 mod prove;
 mod receipts;
+mod retrieval;
 mod tenancy;
 mod tidy;

@@ -22,8 +22,7 @@ fn town() -> Memory {
             &["Golden Lyre Hall stands by the river. Ines Vale painted its high ceiling in spring."],
         ));
     for number in 0..12 {
-        let text =
-            format!("Who painted the theatre? Nobody asked about the ceiling in week {number}.");
+        let text = format!("A ceiling was painted in week {number}.");
         documents = documents.with(Stored::new(&format!("noise-{number}"), "", &[&text]));
     }
     documents
@@ -84,7 +83,7 @@ fn each_spent_budget_leaves_an_answer_that_says_so() {
         (Meter::Searches, 1, "Found by meaning alone"),
         (Meter::Searches, 3, "Not all mentions were followed"),
         (Meter::Read, 200, "Not all passages were read"),
-        (Meter::VectorsScanned, 15, "were not compared"),
+        (Meter::VectorsScanned, 14, "were not compared"),
     ] {
         let reply = ask(&town().budget(meter, most), &[]);
         let said = reply.degraded.join(" ");
@@ -138,7 +137,7 @@ fn what_is_open_is_asked_for_with_the_title_that_was_found() {
     let calls = documents.calls();
     let again = calls.iter().find(|call| call.starts_with("hybrid"));
     let again = again.unwrap();
-    assert!(again.contains("sermon printed Tern Island"), "{again}");
+    assert!(again.contains("sermon was printed Tern Island"), "{again}");
     documents
         .ask::<MultihopAgent>(question, &[("ask-again", "false")])
         .unwrap();

@@ -259,6 +259,7 @@ impl<'a, R: Retrieval> Walk<'a, R> {
         let title = self.known.get(&best).map(|known| known.title.as_str());
         let words = self.words.that_count(open).join(" ");
         let text = format!("{words} {}", title.unwrap_or_default());
+        let text = text.trim().to_owned();
         if self.asked.contains(&text) {
             return;
         }

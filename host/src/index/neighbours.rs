@@ -27,6 +27,9 @@ const SAME_TITLE_MAX: usize = 8;
 /// something has a word that fewer chunks than this contain, which bounds the search for it.
 const OCCURRENCES_MAX: i64 = 8_192;
 
+/// Chunks whose texts are read to count mentions of one title; of more, the shortest, which rank first.
+const MENTIONING_MAX: usize = 512;
+
 /// Smaller tenants are weighed as if they had this many chunks: in ten chunks no word is common.
 const CHUNKS_MIN: f64 = 1_000.0;
 
@@ -118,6 +121,9 @@ impl View<'_> {
         let mut seen = HashSet::from([place.document]);
         let mut ids = Vec::new();
         for (_, title) in telling {
+            if ids.len() == k {
+                break;
+            }
             for (document, first_chunk) in self.titled(&title)? {
                 if ids.len() < k && scope.has(document.unsigned_abs()) && seen.insert(document) {
                     ids.push(first_chunk);
@@ -218,14 +224,37 @@ impl View<'_> {
         if forms.is_empty() {
             return Ok(Vec::new());
         }
-        let own = place.first_chunk..place.first_chunk + place.chunks;
         let average = self.rows.words as f64 / self.rows.len.max(1) as f64;
         let mut top = Top::new(k);
+        for (words, id) in self.with_phrases(&forms, place, scope)? {
+            self.interrupt.check()?;
+            let count = count_mentions(&read::text(&self.reader, id)?, &forms);
+            if count > 0 {
+                let score = saturation(count, words, average) as f32;
+                top.push(id.unsigned_abs(), score);
+            }
+        }
+        let hits = top.into_hits();
+        Ok(by_rank(
+            hits.into_iter().map(|hit| hit.chunk.0.cast_signed()),
+        ))
+    }
+
+    /// Lengths and ids of chunks of other documents that have one of `forms` as text search knows words: the
+    /// shortest, [`MENTIONING_MAX`] at most.
+    fn with_phrases(
+        &self,
+        forms: &[String],
+        place: &Place,
+        scope: &Scope,
+    ) -> Result<Vec<(u32, i64)>, IndexError> {
+        let own = place.first_chunk..place.first_chunk + place.chunks;
         // Nothing but letters, digits and spaces between the quotes.
         let phrases: Vec<String> = forms.iter().map(|form| format!("\"{form}\"")).collect();
         let sql = "SELECT rowid FROM fts WHERE fts MATCH ?1";
         let mut statement = self.reader.prepare_cached(sql)?;
         let mut rows = statement.query([phrases.join(" OR ")])?;
+        let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             self.interrupt.check()?;
             let id: i64 = row.get(0)?;
@@ -233,21 +262,13 @@ impl View<'_> {
                 continue;
             };
             let (block, row) = self.rows.at(position);
-            if own.contains(&id) || !scope.has(block.documents[row]) {
-                continue;
-            }
-            let count = count_mentions(&read::text(&self.reader, id)?, &forms);
-            if count > 0 {
-                top.push(
-                    id.unsigned_abs(),
-                    saturation(count, block.words[row], average) as f32,
-                );
+            if !own.contains(&id) && scope.has(block.documents[row]) {
+                found.push((block.words[row], id));
             }
         }
-        let hits = top.into_hits();
-        Ok(by_rank(
-            hits.into_iter().map(|hit| hit.chunk.0.cast_signed()),
-        ))
+        found.sort_unstable();
+        found.truncate(MENTIONING_MAX);
+        Ok(found)
     }
 }
 

@@ -3,5 +3,6 @@
 mod measure;
 mod model;
 mod refusals;
+mod relations;
 mod searches;
 pub(super) mod support;
