@@ -33,11 +33,11 @@ fn multihop_reaches_what_the_search_does_not_and_explains_each_hop() {
         (
             "lyre".to_owned(),
             "Golden Lyre Hall".to_owned(),
-            "Golden Lyre Hall stands by the river. Ines Vale decorated it in spring.".to_owned(),
+            "Golden Lyre Hall stands on a hill. Ines Vale decorated its roof.".to_owned(),
         ),
     ];
     for n in 0..20 {
-        let text = format!("The ceiling of the theatre in street {n} was painted by an artist.");
+        let text = format!("A ceiling was painted in week {n}.");
         town.push((format!("noise-{n}"), String::new(), text));
     }
     let bench = tenant(&town);

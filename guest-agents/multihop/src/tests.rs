@@ -19,7 +19,7 @@ fn town() -> Memory {
         .with(Stored::new(
             "lyre",
             "Golden Lyre Hall",
-            &["Golden Lyre Hall stands by the river. Ines Vale painted its high ceiling in spring."],
+            &["Golden Lyre Hall stands on a hill. Ines Vale decorated its roof."],
         ));
     for number in 0..12 {
         let text = format!("A ceiling was painted in week {number}.");
