@@ -146,18 +146,18 @@ fn no_filter_loses_or_adds_a_passage_in_any_search() {
             let metadata = serde_json::from_str(&passage.metadata).unwrap();
             filter.matches(&passage.document, &passage.title, &metadata)
         };
-        let near = |filter| {
+        let near = |filter: Option<&Filter>| {
             index
                 .search_vector(&query, 1_000, filter, &never())
                 .unwrap()
         };
-        let words = |filter| {
+        let words = |filter: Option<&Filter>| {
             index
                 .search_text("river", 1_000, filter, &never())
                 .unwrap()
                 .hits
         };
-        let alike = |filter| {
+        let alike = |filter: Option<&Filter>| {
             let kind = NeighbourKind::Similar;
             index
                 .neighbours(ChunkId(9), kind, 999, filter, &never())
