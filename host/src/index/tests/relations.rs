@@ -163,7 +163,8 @@ fn no_filter_loses_or_adds_a_passage_in_any_search() {
                 .neighbours(ChunkId(9), kind, 999, filter, &never())
                 .unwrap()
         };
-        let searches: [&dyn Fn(Option<&Filter>) -> Vec<Hit>; 3] = [&near, &words, &alike];
+        type Search<'a> = &'a dyn Fn(Option<&Filter>) -> Vec<Hit>;
+        let searches: [Search<'_>; 3] = [&near, &words, &alike];
         for search in searches {
             let mut expected = search(None);
             expected.retain(chosen);
