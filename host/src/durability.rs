@@ -8,6 +8,7 @@ mod child;
 mod cuts;
 mod documents;
 mod full;
+mod history;
 mod host;
 mod laws;
 mod schema;

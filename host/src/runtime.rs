@@ -205,6 +205,14 @@ impl Runtime {
         })
     }
 
+    /// With an engine and a model that run already.
+    #[cfg(test)]
+    pub(crate) fn with(self, guests: Arc<Guests>, embedder: Embedder) -> Self {
+        *lock(&self.embedder) = Some(embedder);
+        assert!(self.guests.set(guests).is_ok(), "it has an engine");
+        self
+    }
+
     /// What the host was configured with.
     pub fn config(&self) -> &Config {
         &self.config

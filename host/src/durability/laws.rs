@@ -15,10 +15,8 @@ const CUTS: &str =
     "durability::cuts::a_process_that_ends_at_any_point_leaves_the_old_state_or_the_new_one";
 const MODEL: &str = "index::tests::model::any_history_equals_a_fresh_index_of_the_survivors";
 const MODELS: &str = "index::tests::refusals::vectors_of_two_models_are_not_compared";
-const HISTORY: &str =
-    "runtime::ingest::history::any_history_of_ingests_equals_one_of_the_survivors";
-const FULL: &str =
-    "runtime::ingest::history::a_full_disk_is_told_and_ingest_goes_on_when_it_is_not";
+const HISTORY: &str = "durability::history::any_history_of_ingests_equals_one_of_the_survivors";
+const FULL: &str = "durability::history::a_full_disk_is_told_and_ingest_goes_on_when_it_is_not";
 
 /// The test that notices when `law` is broken.
 fn noticed_by(law: Law) -> &'static str {

@@ -9,8 +9,6 @@ mod report;
 mod sync;
 
 #[cfg(test)]
-mod history;
-#[cfg(test)]
 mod tests;
 
 pub use self::course::EndedEarly;

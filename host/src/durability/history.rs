@@ -7,7 +7,6 @@
 mod files;
 
 use self::files::{File, SENTENCES, Source, file_document, line_document, write};
-use super::{IngestReport, IngestRequest, Outcome, Progress};
 use crate::ablation::compiler;
 use crate::config::Config;
 use crate::corpus::{ChunkId, Document, TenantId};
@@ -17,7 +16,7 @@ use crate::index::Index;
 use crate::index::tests::model::assert_same;
 use crate::index::tests::support::Random;
 use crate::policy::Policy;
-use crate::runtime::{Guests, Runtime, lock};
+use crate::runtime::{Guests, IngestReport, IngestRequest, Outcome, Progress, Runtime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -50,9 +49,7 @@ impl Host {
 
     fn open(&self) -> Arc<Runtime> {
         let runtime = Runtime::open(&self.dir.path().join("data")).unwrap();
-        runtime.guests.set(self.guests.clone()).unwrap();
-        *lock(&runtime.embedder) = Some(self.embedder.clone());
-        Arc::new(runtime)
+        Arc::new(runtime.with(self.guests.clone(), self.embedder.clone()))
     }
 }
 
@@ -211,7 +208,10 @@ impl History<'_> {
         let told = Arc::new(Mutex::new(BTreeMap::new()));
         let telling = told.clone();
         let progress = Progress::telling(move |ack| {
-            let before = lock(&telling).insert(ack.document.to_owned(), ack.outcome);
+            let before = telling
+                .lock()
+                .unwrap()
+                .insert(ack.document.to_owned(), ack.outcome);
             assert_eq!(before, None, "{} is told twice", ack.document);
         });
         let request = IngestRequest {
