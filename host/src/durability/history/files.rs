@@ -56,7 +56,7 @@ pub(super) fn file_document(name: &str, text: String) -> Document {
 pub(super) fn line_document(name: &str, text: String, number: u64) -> Document {
     Document {
         id: format!("wiki/en/{name}"),
-        title: format!("{name} {number}"),
+        title: name.to_owned(),
         media_type: "text/plain".to_owned(),
         text,
         metadata: metadata(serde_json::json!({ "n": number, "source": "wiki/en" })),
