@@ -4,13 +4,13 @@
 use super::child::{Place, Scenario, scenarios};
 use crate::cut::Point;
 use std::os::unix::process::ExitStatusExt;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// Scenarios under way at a time.
 const AT_A_TIME: usize = 3;
 
-/// Passes of one point at which the process is ended, at most: the first, the last and some between.
-const PASSES: u64 = 4;
+/// Parts of a point's passes; the process is ended at the first of each, and at the last of all.
+const PASSES: u64 = 2;
 
 const KILLED: i32 = 9;
 
@@ -42,11 +42,24 @@ fn a_process_that_ends_at_any_point_leaves_the_old_state_or_the_new_one() {
                     let Some((scenario, point, pass)) = next else {
                         return;
                     };
+                    let _others_end_too = EndAll(&trials);
                     cut_short(scenario, point, pass);
                 }
             });
         }
     });
+}
+
+/// Takes the other trials away when this one fails.
+struct EndAll<'a, I: Iterator>(&'a Mutex<I>);
+
+impl<I: Iterator> Drop for EndAll<'_, I> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            left.by_ref().for_each(drop);
+        }
+    }
 }
 
 /// The scenario without any end before its own: how often it passes each point.

@@ -14,18 +14,20 @@ const CHILDREN: usize = 3;
 const CUTS: &str =
     "durability::cuts::a_process_that_ends_at_any_point_leaves_the_old_state_or_the_new_one";
 const MODEL: &str = "index::tests::model::any_history_equals_a_fresh_index_of_the_survivors";
+const MENTIONS: &str =
+    "index::tests::model::mentions_are_the_longest_titles_and_never_the_document_itself";
 const MODELS: &str = "index::tests::refusals::vectors_of_two_models_are_not_compared";
 const HISTORY: &str = "durability::history::any_history_of_ingests_equals_one_of_the_survivors";
-const FULL: &str = "durability::history::a_full_disk_is_told_and_ingest_goes_on_when_it_is_not";
+const FULL: &str =
+    "durability::history::a_version_without_room_is_told_and_goes_in_when_there_is_room";
 
 /// The test that notices when `law` is broken.
 fn noticed_by(law: Law) -> &'static str {
     match law {
-        Law::WordsGo | Law::TitlesGo | Law::VectorsGo | Law::TitlesCome | Law::GenerationGrows => {
-            MODEL
-        }
+        Law::WordsGo | Law::TitlesGo | Law::VectorsGo | Law::GenerationGrows => MODEL,
         Law::OneTransaction | Law::CommitFirst | Law::BytesBeforeRow | Law::FolderBeforeRow => CUTS,
         Law::SameModel => MODELS,
+        Law::TitlesCome => MENTIONS,
         Law::SameText
         | Law::OptionsCount
         | Law::MetadataCounts
