@@ -55,7 +55,9 @@ fn work(folder: &Path, range: Range<'_>) {
 
 fn do_step(index: &Index, step: &Step) {
     match step {
-        Step::Put(document) => drop(put(index, document)),
+        Step::Put(document) => {
+            put(index, document);
+        }
         Step::Delete(ids) => {
             let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
             index.delete(&ids).unwrap();
@@ -90,9 +92,9 @@ fn check(folder: &Path, done: usize) {
     for done in [done, done + 1] {
         let survivors = survivors(done);
         let fresh = open(fresh_folder.path(), &format!("after-{done}"));
-        survivors
-            .values()
-            .for_each(|document| drop(put(&fresh, document)));
+        for document in survivors.values() {
+            put(&fresh, document);
+        }
         if listed(&fresh) == found {
             return assert_same(&index, &fresh, &survivors);
         }

@@ -291,7 +291,11 @@ fn d_11_writers_of_one_document_come_one_after_the_other() {
         let text = format!("writer{writer} wrote {n}\n").repeat(1 + (writer + n) % 3);
         document("d", &format!("Title {writer} {n}"), &text, "{}")
     };
-    let put_all = &|writer| (0..15).for_each(|n| drop(put(&index, &version(writer, n))));
+    let put_all = &|writer| {
+        for n in 0..15 {
+            put(&index, &version(writer, n));
+        }
+    };
     std::thread::scope(|scope| {
         for writer in 0..4 {
             scope.spawn(move || put_all(writer));
