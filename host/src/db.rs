@@ -207,6 +207,10 @@ impl Database {
             Some(connection) => connection,
             None => self.reading_connection()?,
         };
+        self.begin(connection, interrupt)
+    }
+
+    fn begin(&self, connection: Connection, interrupt: &Interrupt) -> Result<Reader<'_>, DbError> {
         let watch = interrupt.clone();
         if watch.0.is_some() {
             connection.progress_handler(STEPS_PER_CHECK, Some(move || watch.is_set()))?;
@@ -265,7 +269,9 @@ impl Database {
     }
 
     fn pragma_check(&self, sql: &str, interrupt: &Interrupt) -> Result<Vec<String>, DbError> {
-        let reader = self.read(interrupt)?;
+        // A new connection: what one remembers of the text index from before another's write is checked as if it
+        // were in the file, and found damaged.
+        let reader = self.begin(self.reading_connection()?, interrupt)?;
         let mut statement = reader.prepare(sql)?;
         let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
         let mut findings = lines.collect::<Result<Vec<_>, _>>()?;

@@ -37,7 +37,7 @@ fn steps() -> Vec<Step> {
         ),
         put("b", "Zurich (city)", "word4 saw ADA LOVELACE\n"),
         put("a", "Ada", "word5 saw ZURICH\nword6 saw NILE\nword7\n"),
-        put("c", "Nile", ""),
+        put("c", "Nile", "word2 saw ADA\n"),
         Step::Delete(&["b"]),
         put("b", "New York", "word3 word7 saw ADA; then word1\n"),
         Step::Delete(&["a", "nobody", "c"]),
