@@ -4,7 +4,9 @@
 use crate::support::guests::{self, WHOLE_TEXT};
 use crate::support::{Bench, arg};
 
-/// The variable of the test builds.
+/// The variables of the test builds: guards taken away, a law broken, an end at a point.
+const SWITCHES: [&str; 3] = [SWITCH, "STOCKADE_BREAKS", "STOCKADE_ENDS_AT"];
+
 const SWITCH: &str = "STOCKADE_WITHOUT";
 
 #[test]
@@ -12,7 +14,9 @@ fn the_program_does_not_know_the_switch_of_test_builds() {
     let program = std::fs::read(env!("CARGO_BIN_EXE_stockade")).unwrap();
     let text = String::from_utf8_lossy(&program);
     assert!(text.contains("STOCKADE_DATA"), "it knows its own variables");
-    assert!(!text.contains(SWITCH), "it knows {SWITCH}");
+    for switch in SWITCHES {
+        assert!(!text.contains(switch), "it knows {switch}");
+    }
 }
 
 #[test]

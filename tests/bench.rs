@@ -223,3 +223,53 @@ fn has_compiled(temporary: &std::path::Path) -> bool {
         folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten());
     files.any(|file| file.is_ok_and(|file| file.path().extension().is_some_and(|e| e == "cwasm")))
 }
+
+#[test]
+fn durability_is_measured_in_pairs_beside_the_data_folder() {
+    let bench = Bench::with_tenants(&["acme"]);
+    let csv = bench.path("rows.csv");
+    std::fs::create_dir_all(csv.parent().unwrap()).unwrap();
+    let arguments = ["--documents", "6", "--rounds", "2", "--csv", arg(&csv)];
+    let said = bench.json(&[&["bench", "durability"][..], &arguments].concat());
+    let arms: Vec<&str> = said["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["synchronous"].as_str().unwrap())
+        .collect();
+    assert_eq!(arms, ["full", "off", "off", "full"], "{said}");
+    assert!(said["ratio"]["median"].as_f64() > Some(0.0), "{said}");
+    assert!(said["fsync_us"]["median"].as_f64() > Some(0.0), "{said}");
+    assert_eq!(said["disk"], bench.data().display().to_string(), "{said}");
+    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 5);
+    let left: Vec<_> = std::fs::read_dir(bench.data())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("stockade-bench-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn all_documents_again_are_all_unchanged() {
+    let bench = Bench::new();
+    let said = bench.json(&["bench", "reingest", "--documents", "40", "--rounds", "2"]);
+    let phase = |row: &serde_json::Value| row["phase"].as_str().unwrap().to_owned();
+    let rows = said["rows"].as_array().unwrap();
+    let phases: Vec<String> = rows.iter().map(phase).collect();
+    assert_eq!(phases, ["tenth", "whole", "again", "again"], "{said}");
+    assert_eq!(
+        (&rows[1]["documents"], &rows[1]["unchanged"]),
+        (&40.into(), &0.into())
+    );
+    assert_eq!(
+        (&rows[3]["documents"], &rows[3]["unchanged"]),
+        (&40.into(), &40.into())
+    );
+    assert!(
+        rows.iter()
+            .all(|row| row["mem_peak_mb"].as_f64() > Some(1.0)),
+        "{said}"
+    );
+    assert!(said["memory_growth"].as_f64() > Some(0.0), "{said}");
+}

@@ -13,12 +13,15 @@
 mod support;
 
 mod ablation;
+mod acks;
 mod agent_limits;
 mod attacks;
 mod authors;
 mod bench;
 mod breaker;
 mod control;
+mod crash;
+mod disk;
 mod docs;
 mod ingest;
 mod kills;

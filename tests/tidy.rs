@@ -2,6 +2,7 @@
 //! documents keep up with the code. A rule that stands here need not be remembered by anybody.
 
 mod catalogue;
+mod durability;
 mod source;
 
 use source::{Source, files, root, sources};

@@ -25,6 +25,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
+/// This test program as the one that compiles, by a script in `folder`; every guard stands.
+pub(crate) fn compiler(folder: &Path) -> PathBuf {
+    child::compiler(folder, "")
+}
+
 /// What came of an attack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {

@@ -3,7 +3,9 @@
 //!
 //! Types and conversions; no behaviour.
 
+mod acks;
 mod bench;
+mod bench_durability;
 mod bench_query;
 mod bench_sandbox;
 mod evaluate;
@@ -15,9 +17,13 @@ mod replay;
 mod tasks;
 mod tenants;
 
+pub use acks::AckJson;
 pub use bench::{
     BenchIngestJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchVectorsJson,
     BenchWorkloadJson, SpreadJson,
+};
+pub use bench_durability::{
+    BenchDurabilityJson, BenchDurabilityRowJson, BenchReingestJson, BenchReingestRowJson,
 };
 pub use bench_query::{BenchQueryAgentJson, BenchQueryJson};
 pub use bench_sandbox::{

@@ -2,6 +2,7 @@
 //!
 //! The only user of clap, of progress bars and of tables. What the commands do is the runtime's business.
 
+mod acks;
 mod args;
 mod bench;
 mod documents;

@@ -11,6 +11,8 @@ mod tests;
 
 pub use error::DbError;
 
+use crate::cut::{self, Point};
+use crate::law::{self, Law};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{OpenFlags, TransactionBehavior};
@@ -100,10 +102,29 @@ impl std::fmt::Debug for Interrupt {
 pub struct Database {
     path: PathBuf,
     kind: Kind,
+    sync: Syncing,
     /// Dropped before the writer: the last connection to close empties the write-ahead log, and a reader
     /// cannot.
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Writer>,
+}
+
+/// How a commit reaches the disk.
+#[derive(Debug, Clone, Copy)]
+enum Syncing {
+    /// `synchronous=FULL`: NORMAL may lose the last commits when the power goes.
+    Full,
+    /// `synchronous=OFF`, to measure what FULL costs.
+    Never,
+}
+
+impl Syncing {
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Full => "FULL",
+            Self::Never => "OFF",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -116,11 +137,23 @@ impl Database {
     /// Opens the file at `path`, or makes it where its folder exists, and brings its schema up to
     /// date in one transaction. Refuses a file of another kind or of a newer schema.
     pub fn open(path: &Path, kind: &Kind) -> Result<Self, DbError> {
+        Self::open_syncing(path, kind, Syncing::Full)
+    }
+
+    /// As [`Database::open`], but what is acknowledged may be lost when the power goes. It is there to measure
+    /// what durability costs: a test looks that nothing else calls it.
+    pub fn open_without_sync_for_bench(path: &Path, kind: &Kind) -> Result<Self, DbError> {
+        Self::open_syncing(path, kind, Syncing::Never)
+    }
+
+    fn open_syncing(path: &Path, kind: &Kind, sync: Syncing) -> Result<Self, DbError> {
         check_library()?;
         let is_new = !path.exists();
-        let mut connection = connect(path, kind)?;
+        let mut connection = connect(path, kind, sync)?;
+        cut::here(Point::Connected);
         check_kind(&connection, path, kind)?;
         migrate(&mut connection, kind)?;
+        cut::here(Point::Migrated);
         connection.execute_batch(kind.connection_sql)?;
         if is_new {
             sync_folder(path)?;
@@ -132,6 +165,7 @@ impl Database {
         Ok(Self {
             path: path.to_owned(),
             kind: *kind,
+            sync,
             writer: Mutex::new(writer),
             readers: Mutex::default(),
         })
@@ -173,6 +207,10 @@ impl Database {
             Some(connection) => connection,
             None => self.reading_connection()?,
         };
+        self.begin(connection, interrupt)
+    }
+
+    fn begin(&self, connection: Connection, interrupt: &Interrupt) -> Result<Reader<'_>, DbError> {
         let watch = interrupt.clone();
         if watch.0.is_some() {
             connection.progress_handler(STEPS_PER_CHECK, Some(move || watch.is_set()))?;
@@ -222,8 +260,19 @@ impl Database {
 
     /// What SQLite's own check of the file's structure finds: empty when it is sound. Reads all of it.
     pub fn quick_check(&self, interrupt: &Interrupt) -> Result<Vec<String>, DbError> {
-        let reader = self.read(interrupt)?;
-        let mut statement = reader.prepare("PRAGMA quick_check(100)")?;
+        self.pragma_check("PRAGMA quick_check(100)", interrupt)
+    }
+
+    /// As [`Database::quick_check`], with every index held against its table: several times as long.
+    pub fn integrity_check(&self, interrupt: &Interrupt) -> Result<Vec<String>, DbError> {
+        self.pragma_check("PRAGMA integrity_check(100)", interrupt)
+    }
+
+    fn pragma_check(&self, sql: &str, interrupt: &Interrupt) -> Result<Vec<String>, DbError> {
+        // A new connection: what one remembers of the text index from before another's write is checked as if it
+        // were in the file, and found damaged.
+        let reader = self.begin(self.reading_connection()?, interrupt)?;
+        let mut statement = reader.prepare(sql)?;
         let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
         let mut findings = lines.collect::<Result<Vec<_>, _>>()?;
         findings.retain(|line| line != "ok");
@@ -250,7 +299,7 @@ impl Database {
     }
 
     fn writing_connection(&self, bytes_max: Option<u64>) -> Result<Connection, DbError> {
-        let connection = connect(&self.path, &self.kind)?;
+        let connection = connect(&self.path, &self.kind, self.sync)?;
         connection.execute_batch(self.kind.connection_sql)?;
         limit_pages(&connection, bytes_max)?;
         Ok(connection)
@@ -310,7 +359,7 @@ fn check_library() -> Result<(), DbError> {
     }
 }
 
-fn connect(path: &Path, kind: &Kind) -> Result<Connection, DbError> {
+fn connect(path: &Path, kind: &Kind, sync: Syncing) -> Result<Connection, DbError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -322,8 +371,7 @@ fn connect(path: &Path, kind: &Kind) -> Result<Connection, DbError> {
     if mode != "wal" {
         return Err(DbError::Log { mode });
     }
-    // FULL: NORMAL may lose the last commits when the power goes.
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", sync.pragma())?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
@@ -384,6 +432,7 @@ fn migrate(connection: &mut Connection, kind: &Kind) -> Result<(), DbError> {
     }
     transaction.pragma_update(None, "application_id", kind.application_id)?;
     transaction.pragma_update(None, "user_version", newest)?;
+    cut::here(Point::Migrating);
     Ok(transaction.commit()?)
 }
 
@@ -391,12 +440,22 @@ fn transact<T, E: From<DbError>>(
     connection: &mut Connection,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let transaction = connection
+    if !law::holds(Law::CommitFirst) && !connection.is_autocommit() {
+        connection.execute_batch("COMMIT").map_err(DbError::from)?;
+    }
+    let mut transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(DbError::from)?;
+    cut::here(Point::Begun);
     // Dropped without a commit, it rolls back, unless SQLite already has.
     let value = work(&transaction)?;
+    cut::here(Point::BeforeCommit);
+    if !law::holds(Law::CommitFirst) {
+        transaction.set_drop_behavior(rusqlite::DropBehavior::Ignore);
+        return Ok(value);
+    }
     transaction.commit().map_err(DbError::from)?;
+    cut::here(Point::AfterCommit);
     Ok(value)
 }
 

@@ -70,6 +70,19 @@ impl Exit {
     }
 }
 
+/// The code of every error that a full disk causes.
+pub const STORAGE_FULL: &str = "storage-full";
+
+/// What to do when the disk is full.
+pub const FREE_SPACE: &str =
+    "Free some space and try again; nothing that was acknowledged is lost.";
+
+/// There was no room for what was to be written: on the disk, or within somebody's quota.
+pub fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 /// What an edge needs to know of an error besides its message.
 pub trait Explain: std::error::Error {
     /// A stable word for machines: lower case, hyphens.

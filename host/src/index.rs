@@ -24,7 +24,7 @@ mod view;
 mod write;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use cache::MatrixCache;
 pub use error::IndexError;
@@ -35,7 +35,7 @@ pub use text::TextHits;
 pub use write::{NewChunk, NewVersion, Put, PutKind, StoredVersion, TextHash};
 
 use crate::corpus::TenantId;
-use crate::db::Database;
+use crate::db::{Database, DbError, Kind};
 use rows::Changes;
 use scope::Scopes;
 use std::path::Path;
@@ -82,8 +82,28 @@ impl Index {
         tenant: &TenantId,
         options: IndexOptions,
     ) -> Result<Self, IndexError> {
+        Self::open_with(folder, tenant, options, Database::open)
+    }
+
+    /// As [`Index::open`], but what is acknowledged may be lost when the power goes: to measure what durability
+    /// costs, and for nothing else.
+    pub fn open_without_sync_for_bench(
+        folder: &Path,
+        tenant: &TenantId,
+        options: IndexOptions,
+    ) -> Result<Self, IndexError> {
+        let open = Database::open_without_sync_for_bench;
+        Self::open_with(folder, tenant, options, open)
+    }
+
+    fn open_with(
+        folder: &Path,
+        tenant: &TenantId,
+        options: IndexOptions,
+        open: fn(&Path, &Kind) -> Result<Database, DbError>,
+    ) -> Result<Self, IndexError> {
         schema::make_folder(folder)?;
-        let database = Database::open(&folder.join("index.db"), &schema::KIND)?;
+        let database = open(&folder.join("index.db"), &schema::KIND)?;
         schema::claim(&database, tenant)?;
         Ok(Self {
             database,

@@ -12,6 +12,7 @@ use crate::corpus::{Chunk, Document, Embedding};
 use crate::embedder::{EmbedError, Embedder, Lane, Tokens};
 use crate::error::{Blame, Exit, Explain};
 use crate::index::{Index, IndexError, NewChunk, NewVersion, PutKind, TextHash};
+use crate::law::{self, Law};
 use crate::plugin::Options;
 use crate::sandbox::Sandbox;
 use crate::task::{Meter, Phase, Reason, Stop, Task, count};
@@ -79,6 +80,7 @@ impl Method {
 fn method_digest(chunker: &Chunker, options: &Options) -> String {
     let mut hasher = blake3::Hasher::new();
     frame(&mut hasher, chunker.digest.to_string().as_bytes());
+    let options = options.iter().filter(|_| law::holds(Law::OptionsCount));
     for (name, value) in options {
         frame(&mut hasher, name.as_bytes());
         frame(&mut hasher, value.as_bytes());
@@ -117,7 +119,9 @@ pub fn version_hash(document: &Document, method: &str, model: &str) -> [u8; 32] 
     frame(&mut hasher, document.text.as_bytes());
     frame(&mut hasher, document.media_type.as_bytes());
     let metadata = serde_json::to_vec(&document.metadata).unwrap_or_default();
-    frame(&mut hasher, &metadata);
+    if law::holds(Law::MetadataCounts) {
+        frame(&mut hasher, &metadata);
+    }
     frame(&mut hasher, method.as_bytes());
     frame(&mut hasher, model.as_bytes());
     *hasher.finalize().as_bytes()
@@ -221,6 +225,15 @@ impl Line {
             Ok(None) => return Err(too_many(task, documents_max).into()),
             Err(IngestError::Index(IndexError::Interrupted)) => return Err(stopped(task)),
             Err(IngestError::Index(error)) if error.is_full() => {
+                if !law::holds(Law::FullIsTold) {
+                    let fate = Fate::Added;
+                    return Ok(Ingested {
+                        fate,
+                        chunks: 0,
+                        tokens,
+                        reused,
+                    });
+                }
                 return Err(self.full(task, version_bytes, error.into()).await);
             }
             Err(error) => return Err(error),

@@ -7,6 +7,10 @@ pub mod error;
 
 mod guard;
 
+mod law;
+
+mod cut;
+
 pub mod plot;
 
 pub mod corpus;
@@ -55,3 +59,6 @@ pub mod cli;
 
 #[cfg(test)]
 mod ablation;
+
+#[cfg(test)]
+mod durability;

@@ -16,7 +16,7 @@ pub use options::{OptionError, OptionSpec, OptionType, Options, check_specs, res
 pub use structure::{Structure, inspect};
 
 use crate::engine::Engine;
-use crate::error::{Blame, Exit, Explain};
+use crate::error::{Blame, Exit, Explain, FREE_SPACE, STORAGE_FULL, is_full};
 use crate::policy::Wasi;
 use cache::Cache;
 use serde::{Deserialize, Serialize};
@@ -359,6 +359,7 @@ impl Explain for PluginError {
             Self::Componentize(_) => "plugin-componentize",
             Self::Describe { .. } => "plugin-describe",
             Self::Damaged { .. } => "plugin-damaged",
+            Self::Io { source, .. } if is_full(source) => STORAGE_FULL,
             Self::Artefact | Self::Io { .. } => "plugin-cache",
         }
     }
@@ -391,6 +392,7 @@ impl Explain for PluginError {
             Self::ForbiddenImport { .. } => {
                 "Build for wasm32-unknown-unknown, or let the tenant's policy say wasi = \"sandboxed\"."
             }
+            Self::Io { source, .. } if is_full(source) => FREE_SPACE,
             Self::Artefact | Self::Io { .. } => {
                 "Run `stockade doctor`; the cache folder may be removed."
             }

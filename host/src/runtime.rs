@@ -18,6 +18,7 @@ mod plugins;
 mod query;
 mod receipt;
 mod registry;
+mod removal;
 mod replay;
 mod resolve;
 mod shadow;
@@ -35,7 +36,7 @@ pub use evaluate::{
 };
 pub use folder::DataFolder;
 pub use health::{PluginHealth, PluginState};
-pub use ingest::{EndedEarly, IngestReport, IngestRequest, Progress};
+pub use ingest::{Ack, EndedEarly, IngestReport, IngestRequest, Outcome, Progress};
 pub use plugins::{PluginInfo, read_plugin};
 pub use query::{QueryOutcome, QueryRequest};
 pub use receipt::{AnswerIdentity, CitedPassage, Receipt};
@@ -51,7 +52,7 @@ use crate::corpus::TenantId;
 use crate::embedder::Embedder;
 use crate::engine::Engine;
 use crate::error::Failure;
-use crate::index::{Index, IndexOptions, MatrixCache};
+use crate::index::{Index, IndexError, IndexOptions, MatrixCache};
 use crate::plugin::{Digest, Loaded, Loader};
 use crate::policy::{Policy, PolicySource, Wasi};
 use crate::sandbox::Sandbox;
@@ -77,6 +78,7 @@ pub struct Runtime {
     guests: OnceLock<Arc<Guests>>,
     embedder: Mutex<Option<Embedder>>,
     indexes: Mutex<HashMap<TenantId, Arc<Index>>>,
+    open_index: OpenIndex,
     policies: Mutex<HashMap<TenantId, Arc<Policy>>>,
     linked: Linked,
     /// Plugins that are being installed. Held while files of plugins and the rows that name them change.
@@ -95,6 +97,9 @@ impl Drop for Runtime {
         self.answers.flush();
     }
 }
+
+/// How a tenant's index is opened.
+type OpenIndex = fn(&Path, &TenantId, IndexOptions) -> Result<Index, IndexError>;
 
 /// What runs plugins.
 #[derive(Debug, Clone)]
@@ -160,11 +165,24 @@ fn compiler() -> PathBuf {
 impl Runtime {
     /// Takes the data folder, making it where there is none. Refused while another process has it.
     pub fn open(data: &Path) -> Result<Self, Failure> {
+        Self::open_with(data, Index::open)
+    }
+
+    /// As [`Runtime::open`], with indexes that do not wait for the disk: to measure what durability costs, and
+    /// for nothing else.
+    pub fn open_without_sync_for_bench(data: &Path) -> Result<Self, Failure> {
+        Self::open_with(data, Index::open_without_sync_for_bench)
+    }
+
+    fn open_with(data: &Path, open_index: OpenIndex) -> Result<Self, Failure> {
         let folder = DataFolder::take(data)?;
         let config = Config::load(data)?;
         let catalog = Arc::new(Catalog::open(data)?);
+        let tenants = catalog.tenants()?;
+        let there = |name: &TenantId| tenants.iter().any(|tenant| tenant.name == *name);
+        removal::recover(&data.join("tenants"), &there)?;
         let registry = Arc::new(Registry::default());
-        for tenant in catalog.tenants()?.iter().filter(|t| t.suspended) {
+        for tenant in tenants.iter().filter(|t| t.suspended) {
             registry.refuse(&tenant.name, tenants::SUSPENDED);
         }
         Ok(Self {
@@ -175,6 +193,7 @@ impl Runtime {
             guests: OnceLock::new(),
             embedder: Mutex::default(),
             indexes: Mutex::default(),
+            open_index,
             policies: Mutex::default(),
             linked: Linked::default(),
             installing: Mutex::default(),
@@ -184,6 +203,14 @@ impl Runtime {
             folder,
             config,
         })
+    }
+
+    /// With an engine and a model that run already.
+    #[cfg(test)]
+    pub(crate) fn with(self, guests: Arc<Guests>, embedder: Embedder) -> Self {
+        *lock(&self.embedder) = Some(embedder);
+        assert!(self.guests.set(guests).is_ok(), "it has an engine");
+        self
     }
 
     /// What the host was configured with.
@@ -234,7 +261,8 @@ impl Runtime {
         }
         let cache = self.matrices.clone();
         let options = IndexOptions { model, cache };
-        let index = Arc::new(Index::open(&self.tenant_folder(tenant), tenant, options)?);
+        let folder = self.tenant_folder(tenant);
+        let index = Arc::new((self.open_index)(&folder, tenant, options)?);
         if open.len() >= self.config.open_indexes_max {
             open.retain(|_, index| Arc::strong_count(index) > 1);
         }
@@ -250,8 +278,12 @@ impl Runtime {
         }
     }
 
+    fn tenants_folder(&self) -> PathBuf {
+        self.data().join("tenants")
+    }
+
     fn tenant_folder(&self, tenant: &TenantId) -> PathBuf {
-        self.data().join("tenants").join(tenant.as_str())
+        self.tenants_folder().join(tenant.as_str())
     }
 
     /// A tenant's policy, as it is in force.

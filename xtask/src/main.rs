@@ -5,6 +5,7 @@ mod bench;
 mod cache;
 mod check;
 mod demo;
+mod durability;
 mod fetch;
 mod fuzz;
 mod peers;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cache::Cache;
+use crate::durability::Crash;
 use crate::workspace::Workspace;
 
 const HELP: &str = "\
@@ -29,6 +31,9 @@ cargo xtask COMMAND
   test [--only STEP]…     set up, then check: fmt, clippy, deny, advisories, test, doc
   bench ARGUMENTS…        set up, then `stockade bench ARGUMENTS…` (see `cargo xtask bench --help`)
   fuzz ARGUMENTS…         set up, then search for inputs that break what reads strangers' bytes (see `fuzz --help`)
+  crash [--kills N] [--seed S]
+                          set up, then kill the program again and again, and look whether anything is lost
+  mutants                 set up, then break every law of a write in turn, and look whether a test notices
   peers                   the Python environment that `bench --peers` compares with (a few minutes, 6 GB)
 
 Everything is kept in one cache folder, shared by all clones: $STOCKADE_CACHE, else
@@ -44,6 +49,8 @@ enum Command {
     Test { only: Vec<String> },
     Bench { arguments: Vec<String> },
     Fuzz { arguments: Vec<String> },
+    Crash(Crash),
+    Mutants,
     Peers,
 }
 
@@ -78,6 +85,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Test { only } => check::run(&cache, &workspace, only),
         Command::Bench { arguments } => bench::run(&cache, &workspace, arguments),
         Command::Fuzz { arguments } => fuzz::run(&cache, &workspace, arguments),
+        Command::Crash(crash) => durability::crash(&cache, &workspace, crash),
+        Command::Mutants => durability::mutants(&cache, &workspace),
         Command::Peers => peers::run(&cache).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -98,6 +107,8 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
         "fuzz" => Ok(Command::Fuzz {
             arguments: rest.to_vec(),
         }),
+        "crash" => Crash::parse(rest).map(Command::Crash),
+        "mutants" => none(rest).map(|()| Command::Mutants),
         "demo" => none(rest).map(|()| Command::Demo),
         "peers" => none(rest).map(|()| Command::Peers),
         other => Err(format!("There is no command `{other}`.")),
@@ -166,6 +177,21 @@ mod tests {
     #[test]
     fn no_command_an_unknown_one_and_a_stray_word_are_refused() {
         for line in ["", "dance", "demo now", "setup model", "setup --only"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn kills_and_seed_have_defaults_and_must_be_numbers() {
+        let crash = |kills, seed| Ok(Command::Crash(Crash { kills, seed }));
+        assert_eq!(parsed("crash"), crash(1_000, 1));
+        assert_eq!(parsed("crash --seed 7 --kills 20"), crash(20, 7));
+        for line in [
+            "crash --kills",
+            "crash --kills many",
+            "crash now",
+            "mutants now",
+        ] {
             assert!(parsed(line).is_err(), "{line}");
         }
     }

@@ -67,25 +67,8 @@ impl Job<'_> {
         command
     }
 
-    /// A script that is called as `stockade` is when it compiles, and starts this program as [`compile`].
     fn compiler(&self) -> PathBuf {
-        let path = self.folder.join("compiler");
-        let program = std::env::current_exe().unwrap();
-        let script = format!(
-            "#!/bin/sh\nexport {WITHOUT}='{}' {COMPILE_PROFILE}=\"$2\" {COMPILE_OUTPUT}=\"$3\"\n\
-             exec '{}' --exact ablation::child::compile --ignored --nocapture --test-threads=1\n",
-            self.words(),
-            program.display()
-        );
-        let mut options = std::fs::OpenOptions::new();
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o700)
-            .open(&path);
-        file.unwrap().write_all(script.as_bytes()).unwrap();
-        path
+        compiler(self.folder, &self.words())
     }
 
     /// The outcomes that were written down, and the attack that had begun and was not over.
@@ -104,6 +87,27 @@ impl Job<'_> {
         }
         (outcomes, begun)
     }
+}
+
+/// A script in `folder` that is called as `stockade` is when it compiles, and starts this program as [`compile`],
+/// without these guards.
+pub(super) fn compiler(folder: &Path, without: &str) -> PathBuf {
+    let path = folder.join("compiler");
+    let program = std::env::current_exe().unwrap();
+    let script = format!(
+        "#!/bin/sh\nexport {WITHOUT}='{without}' {COMPILE_PROFILE}=\"$2\" {COMPILE_OUTPUT}=\"$3\"\n\
+         exec '{}' --exact ablation::child::compile --ignored --nocapture --test-threads=1\n",
+        program.display()
+    );
+    let mut options = std::fs::OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o700)
+        .open(&path);
+    file.unwrap().write_all(script.as_bytes()).unwrap();
+    path
 }
 
 #[test]

@@ -236,6 +236,9 @@ pub(super) struct IngestArguments {
     /// Delete the source's documents that are no longer there
     #[arg(long, requires = "source")]
     pub(super) sync: bool,
+    /// Write a JSON line for every document, as soon as what became of it is on disk; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) acks: Option<PathBuf>,
     /// Embed texts again although the tenant has their vectors
     #[arg(long, hide = true)]
     pub(super) no_reuse: bool,
@@ -293,6 +296,10 @@ pub(super) enum BenchCommand {
     Sandbox(super::bench::SandboxArguments),
     /// What questions take on a generated index of any size
     Query(super::bench::BenchQueryArguments),
+    /// What it costs that a document is on disk before it is acknowledged
+    Durability(super::bench::DurabilityArguments),
+    /// Many documents, and all of them again, unchanged: speed and memory
+    Reingest(super::bench::ReingestArguments),
     /// What a tenant notices of its neighbours, honest and hostile
     Neighbour(super::bench::BenchNeighbourArguments),
 }

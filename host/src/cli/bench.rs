@@ -1,11 +1,13 @@
 //! `stockade bench …`: measures. Each measurement is a module; what they share is beside them.
 
 mod child;
+mod durability;
 mod error;
 mod generated;
 mod ingest;
 mod neighbour;
 mod query;
+mod reingest;
 mod report;
 mod sandbox;
 mod scenario;
@@ -14,8 +16,10 @@ mod statistics;
 mod tree;
 mod workload;
 
+pub(super) use durability::DurabilityArguments;
 pub(super) use neighbour::BenchNeighbourArguments;
 pub(super) use query::BenchQueryArguments;
+pub(super) use reingest::ReingestArguments;
 pub(super) use sandbox::SandboxArguments;
 
 use super::Session;
@@ -27,6 +31,8 @@ pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit
         BenchCommand::Ingest(arguments) => ingest::run(session, arguments).await,
         BenchCommand::Sandbox(arguments) => sandbox::run(session, arguments).await,
         BenchCommand::Query(arguments) => query::run(session, arguments).await,
+        BenchCommand::Durability(arguments) => durability::run(session, arguments).await,
+        BenchCommand::Reingest(arguments) => reingest::run(session, arguments).await,
         BenchCommand::Neighbour(arguments) => neighbour::run(session, arguments).await,
     }
 }

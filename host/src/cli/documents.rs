@@ -1,6 +1,7 @@
 //! `stockade ingest` and `stockade delete`.
 
 use super::Session;
+use super::acks::Acks;
 use super::args::IngestArguments;
 use super::output::{Output, plural, printable, thousands};
 use super::plugins::state;
@@ -28,9 +29,13 @@ pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Res
         no_reuse: arguments.no_reuse,
         retry_quarantined: arguments.retry_quarantined,
     };
+    let acks = arguments.acks.as_deref().map(Acks::open).transpose()?;
     let interrupt = interrupted_by_user();
     let (runtime, listening) = session.open_listening().await?;
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(match &acks {
+        Some(acks) => acks.progress(),
+        None => Progress::default(),
+    });
     let drawing = draw(session.out, progress.clone());
     let report = runtime
         .ingest(&arguments.tenant, &request, &progress, &interrupt)
@@ -44,6 +49,9 @@ pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Res
     session
         .out
         .answer(&said, |out| show(out, &arguments.tenant, &said));
+    if let Some(acks) = acks {
+        acks.check()?;
+    }
     Ok(exit_of(&report))
 }
 

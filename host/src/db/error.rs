@@ -1,7 +1,7 @@
 //! What a database could not do, sorted by what one can do about it.
 
 use super::SqlError;
-use crate::error::{Blame, Explain};
+use crate::error::{Blame, Explain, FREE_SPACE, STORAGE_FULL, is_full};
 use rusqlite::ffi;
 use std::path::PathBuf;
 
@@ -89,7 +89,8 @@ impl From<SqlError> for DbError {
 impl Explain for DbError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Full(_) => "storage-full",
+            Self::Full(_) => STORAGE_FULL,
+            Self::Folder(error) if is_full(error) => STORAGE_FULL,
             Self::Corrupt(_) => "storage-corrupt",
             Self::Busy(_) => "storage-busy",
             Self::File(_) | Self::Folder(_) | Self::Log { .. } => "storage-io",
@@ -109,9 +110,8 @@ impl Explain for DbError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Full(_) => {
-                "Free some space and try again; nothing that was acknowledged is lost."
-            }
+            Self::Full(_) => FREE_SPACE,
+            Self::Folder(error) if is_full(error) => FREE_SPACE,
             Self::Corrupt(_) => "Run 'stockade doctor', then restore this file from a backup.",
             Self::Busy(_) => "Stop the other process that uses this data folder.",
             Self::File(_) | Self::Folder(_) => {

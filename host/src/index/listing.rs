@@ -106,6 +106,17 @@ impl Index {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The metadata of document `id`, as a JSON object; `None` when there is no such document.
+    pub fn metadata(&self, id: &str) -> Result<Option<String>, IndexError> {
+        use crate::db::OptionalExtension;
+        let reader = self.database.read(&Interrupt::never())?;
+        let sql = "SELECT metadata FROM documents WHERE id = ?1";
+        let metadata = reader
+            .prepare_cached(sql)?
+            .query_row([id], |row| row.get(0));
+        Ok(metadata.optional()?)
+    }
+
     /// The stored text of document `id`; `None` when there is no such document.
     pub fn document_text(&self, id: &str) -> Result<Option<String>, IndexError> {
         use crate::db::OptionalExtension;

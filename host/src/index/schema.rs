@@ -6,6 +6,7 @@
 
 use super::error::IndexError;
 use crate::corpus::TenantId;
+use crate::cut::{self, Point};
 use crate::db::{Connection, Database, DbError, Kind, OptionalExtension, params};
 use crate::guard::{self, Guard};
 use std::os::unix::fs::DirBuilderExt;
@@ -152,11 +153,16 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), IndexError> {
                 .recursive(true)
                 .mode(0o700)
                 .create(folder)?;
-            let above = folder.parent().filter(|p| !p.as_os_str().is_empty());
-            std::fs::File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+            // The folder above may be new, too.
+            for above in folder.ancestors().skip(1).take(2) {
+                if !above.as_os_str().is_empty() {
+                    std::fs::File::open(above)?.sync_all()?;
+                }
+            }
         }
         Ok(())
     };
+    cut::here(Point::IndexFolder);
     made().map_err(|e| DbError::from(e).into())
 }
 
@@ -178,6 +184,7 @@ pub(super) fn claim(database: &Database, tenant: &TenantId) -> Result<(), IndexE
             expected: tenant.as_str().to_owned(),
         }),
         None => database.write(|tx| {
+            cut::here(Point::IndexUnclaimed);
             let sql = "INSERT INTO state VALUES (1, ?1, 0, 1, 1, 0, 0, 0)";
             tx.execute(sql, [tenant.as_str()])?;
             Ok(())

@@ -1,8 +1,8 @@
 //! An index against simple references, on real files.
 
 mod measure;
-mod model;
+pub(crate) mod model;
 mod refusals;
 mod relations;
 mod searches;
-pub(super) mod support;
+pub(crate) mod support;

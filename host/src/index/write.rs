@@ -8,7 +8,9 @@ use super::rows::Removed;
 use super::schema::State;
 use super::titles;
 use crate::corpus::{Chunk, Document, Embedding};
+use crate::cut::{self, Point};
 use crate::db::{Interrupt, OptionalExtension, Transaction, params};
+use crate::law::{self, Law};
 use std::collections::HashMap;
 
 /// Documents deleted in one transaction, so that the write-ahead log stays short.
@@ -106,12 +108,7 @@ impl Index {
         hashes: &[TextHash],
     ) -> Result<HashMap<TextHash, Embedding>, IndexError> {
         let reader = self.database.read(&Interrupt::never())?;
-        let mut statement = reader.prepare_cached(
-            "SELECT vector FROM chunks JOIN vectors ON vectors.chunk = chunks.id \
-             JOIN documents ON documents.number = chunks.document \
-             JOIN models ON models.id = documents.model \
-             WHERE chunks.text_hash = ?1 AND models.digest = ?2 LIMIT 1",
-        )?;
+        let mut statement = reader.prepare_cached(known_vector())?;
         let mut known = HashMap::new();
         for hash in hashes {
             let read = |row: &crate::db::Row<'_>| row.get::<_, Vec<u8>>(0);
@@ -182,11 +179,27 @@ impl Index {
         state: &mut State,
         removed: Vec<Removed>,
     ) -> Result<(), IndexError> {
-        state.generation += 1;
+        state.generation += i64::from(law::holds(Law::GenerationGrows));
         state.write(tx)?;
+        cut::here(Point::Counted);
         super::view::lock(&self.changes).note(state.generation, removed);
         Ok(())
     }
+}
+
+/// The vector of a text, by its hash and the model's digest.
+fn known_vector() -> &'static str {
+    if !law::holds(Law::SameText) {
+        return "SELECT vector FROM vectors WHERE ?1 <> ?2 LIMIT 1";
+    }
+    if !law::holds(Law::SameModel) {
+        return "SELECT vector FROM chunks JOIN vectors ON vectors.chunk = chunks.id \
+                WHERE chunks.text_hash = ?1 AND ?2 <> '' LIMIT 1";
+    }
+    "SELECT vector FROM chunks JOIN vectors ON vectors.chunk = chunks.id \
+     JOIN documents ON documents.number = chunks.document \
+     JOIN models ON models.id = documents.model \
+     WHERE chunks.text_hash = ?1 AND models.digest = ?2 LIMIT 1"
 }
 
 fn find(tx: &Transaction<'_>, id: &str) -> Result<Option<Place>, IndexError> {
@@ -208,20 +221,35 @@ fn remove(tx: &Transaction<'_>, old: &Place, state: &mut State) -> Result<Remove
     let words: i64 = tx
         .prepare_cached(sql)?
         .query_row([first, end], |row| row.get(0))?;
-    for sql in [
-        "DELETE FROM fts WHERE rowid >= ?1 AND rowid < ?2",
-        "DELETE FROM chunks WHERE id >= ?1 AND id < ?2",
-        "DELETE FROM vectors WHERE chunk >= ?1 AND chunk < ?2",
+    for (sql, goes) in [
+        (
+            "DELETE FROM fts WHERE rowid >= ?1 AND rowid < ?2",
+            law::holds(Law::WordsGo),
+        ),
+        ("DELETE FROM chunks WHERE id >= ?1 AND id < ?2", true),
+        (
+            "DELETE FROM vectors WHERE chunk >= ?1 AND chunk < ?2",
+            law::holds(Law::VectorsGo),
+        ),
     ] {
-        tx.prepare_cached(sql)?.execute([first, end])?;
+        if goes {
+            tx.prepare_cached(sql)?.execute([first, end])?;
+        }
+        cut::here(Point::WordsOut);
     }
-    for sql in [
-        "DELETE FROM titles WHERE document = ?1",
-        "DELETE FROM texts WHERE document = ?1",
-        "DELETE FROM documents WHERE number = ?1",
+    for (sql, goes) in [
+        (
+            "DELETE FROM titles WHERE document = ?1",
+            law::holds(Law::TitlesGo),
+        ),
+        ("DELETE FROM texts WHERE document = ?1", true),
+        ("DELETE FROM documents WHERE number = ?1", true),
     ] {
-        tx.prepare_cached(sql)?.execute([old.number])?;
+        if goes {
+            tx.prepare_cached(sql)?.execute([old.number])?;
+        }
     }
+    cut::here(Point::OldOut);
     let sql = "UPDATE models SET documents = documents - 1 WHERE id = ?1";
     tx.prepare_cached(sql)?.execute([old.model])?;
     state.documents -= 1;
@@ -257,13 +285,20 @@ fn insert(
     ])?;
     tx.prepare_cached("INSERT INTO texts VALUES (?1, ?2)")?
         .execute(params![number, document.text])?;
-    for normal in titles::forms(&document.title) {
+    cut::here(Point::RowIn);
+    if !law::holds(Law::OneTransaction) {
+        tx.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
+    }
+    let titled = |_: &String| law::holds(Law::TitlesCome);
+    for normal in titles::forms(&document.title).into_iter().filter(titled) {
         tx.prepare_cached("INSERT OR IGNORE INTO titles VALUES (?1, ?2)")?
             .execute(params![normal, number])?;
     }
+    cut::here(Point::TitlesIn);
     for (chunk, id) in version.chunks.iter().zip(state.next_chunk..) {
         state.words += insert_chunk(tx, id, number, chunk, &document.text)?;
     }
+    cut::here(Point::ChunksIn);
     state.next_document += 1;
     state.next_chunk += count;
     state.documents += 1;
@@ -282,6 +317,7 @@ fn insert_chunk(
     let text = new.chunk.text(text);
     tx.prepare_cached("INSERT INTO fts(rowid, text) VALUES (?1, ?2)")?
         .execute(params![id, text])?;
+    cut::here(Point::WordsIn);
     let sql = "SELECT sz FROM fts_docsize WHERE id = ?1";
     let size: Vec<u8> = tx.prepare_cached(sql)?.query_row([id], |row| row.get(0))?;
     let words = varint(&size);
@@ -292,6 +328,7 @@ fn insert_chunk(
     let (start, end) = (new.chunk.start, new.chunk.end);
     tx.prepare_cached("INSERT INTO chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![id, document, start, end, words, labels, new.hash.0])?;
+    cut::here(Point::ChunkIn);
     tx.prepare_cached("INSERT INTO vectors VALUES (?1, ?2)")?
         .execute(params![id, super::vector::encode(&new.embedding)])?;
     Ok(words)

@@ -198,7 +198,12 @@ fn document(bytes: &[u8], place: &str, context: &Context) -> Result<Document, Lo
         text,
         metadata,
     } = parse(bytes, place)?;
-    let (title, metadata) = (title.unwrap_or_default(), metadata.unwrap_or_default());
+    let (title, mut metadata) = (title.unwrap_or_default(), metadata.unwrap_or_default());
+    if let Some(source) = &context.source {
+        // What the line itself says of its source is the user's.
+        let own = metadata.entry("source".to_owned());
+        own.or_insert_with(|| source.as_str().into());
+    }
     let id = context.id(&id);
     check_document_id(&id).map_err(|source| LoadError::Id {
         place: place.to_owned(),

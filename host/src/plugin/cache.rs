@@ -4,11 +4,12 @@
 //! An artefact that does not verify, or is of another engine, is as good as absent.
 
 use super::{Digest, PluginError, Structure};
+use crate::cut::{self, Point};
 use crate::guard::{self, Guard};
 use crate::policy::Wasi;
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wasmtime::component::Component;
@@ -112,6 +113,7 @@ impl Cache {
             file.write_all(mac.as_bytes())?;
             file.write_all(&signed)?;
             file.as_file().sync_all()?;
+            cut::here(Point::ArtefactWritten);
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
@@ -188,25 +190,29 @@ fn is_left_behind(file: &std::fs::DirEntry) -> bool {
     age.is_some_and(|age| age > LEFT_BEHIND)
 }
 
+/// The key is there whole or not at all. One that is too short is of no use to anybody, and replaced: what was
+/// signed with another is compiled again.
 fn read_or_make_key(folder: &Path) -> std::io::Result<[u8; 32]> {
     let path = folder.join("key");
     let mut key = [0; 32];
-    match std::fs::File::open(&path) {
-        Ok(mut file) => {
-            file.read_exact(&mut key)?;
-            Ok(key)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)?;
-            file.write_all(&key)?;
-            file.sync_all()?;
-            Ok(key)
-        }
-        Err(error) => Err(error),
+    let read = std::fs::File::open(&path).and_then(|mut file| file.read_exact(&mut key));
+    match read {
+        Ok(()) => return Ok(key),
+        Err(error) if is_no_key(&error) => {}
+        Err(error) => return Err(error),
     }
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    // For its owner alone, as temporary files are.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&key)?;
+    file.as_file().sync_all()?;
+    cut::here(Point::KeyWritten);
+    file.persist(&path).map_err(|error| error.error)?;
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(key)
+}
+
+fn is_no_key(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotFound, UnexpectedEof};
+    matches!(error.kind(), NotFound | UnexpectedEof)
 }

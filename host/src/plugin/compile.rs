@@ -61,6 +61,9 @@ pub(super) const WALL_TIME: &str = "wall time";
 /// The child's exit status for a component that is not valid.
 const INVALID: u8 = 65;
 
+/// The child's exit status when there was no room for what it made.
+const NO_ROOM: u8 = 74;
+
 /// How willingly the child leaves the processor to everybody else. Whoever installs a plugin can wait; whoever
 /// asks a question meanwhile must not notice. Not the most there is: beside guests that spin it would starve.
 const CHILD_NICE: i32 = 10;
@@ -108,6 +111,10 @@ pub(super) fn compile(
     let said = said
         .and_then(|thread| thread.join().ok())
         .unwrap_or_default();
+    if status.is_some_and(|status| status.code() == Some(i32::from(NO_ROOM))) {
+        let full = std::io::ErrorKind::StorageFull.into();
+        return Err(io("write what was compiled to", full));
+    }
     judge(status, profile, said.trim())?;
     std::fs::read(output.path()).map_err(|e| io("read from", e))
 }
@@ -196,7 +203,7 @@ fn judge(
 }
 
 /// The child's whole life: limit itself, read the component, compile it, write the artefact. The exit
-/// status is 0, 65 with the reason on standard error, or 1.
+/// status is 0, 65 with the reason on standard error, 74 when there is no room, or 1.
 pub fn compile_child(profile: &str, output: &Path) -> u8 {
     let outcome = limit_self(profile).and_then(|()| {
         let mut bytes = Vec::new();
@@ -208,7 +215,10 @@ pub fn compile_child(profile: &str, output: &Path) -> u8 {
         let artefact = engine
             .precompile_component(&bytes)
             .map_err(|error| (INVALID, format!("{error:#}")))?;
-        std::fs::write(output, artefact).map_err(|e| (1, e.to_string()))
+        std::fs::write(output, artefact).map_err(|e| match crate::error::is_full(&e) {
+            true => (NO_ROOM, e.to_string()),
+            false => (1, e.to_string()),
+        })
     });
     match outcome {
         Ok(()) => 0,

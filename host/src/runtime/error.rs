@@ -1,7 +1,7 @@
 //! What the runtime itself can refuse or fail at. Its parts' errors pass through as they are.
 
 use crate::corpus::{FilterError, TenantId};
-use crate::error::{Blame, Exit, Explain};
+use crate::error::{Blame, Exit, Explain, FREE_SPACE, STORAGE_FULL, is_full};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +12,14 @@ pub enum RuntimeError {
     #[error("cannot use the data folder {path}")]
     Folder {
         /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Acknowledgements cannot be written. What was acknowledged, and what would have been, is stored.
+    #[error("cannot write acknowledgements to {path}; the documents are stored")]
+    Acks {
+        /// Which file.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
@@ -130,10 +138,21 @@ pub enum RuntimeError {
     Filter(#[from] FilterError),
 }
 
+impl RuntimeError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Folder { source, .. } | Self::Acks { source, .. } => is_full(source),
+            _ => false,
+        }
+    }
+}
+
 impl Explain for RuntimeError {
     fn code(&self) -> &'static str {
         match self {
+            _ if self.is_full() => STORAGE_FULL,
             Self::Folder { .. } => "data-folder",
+            Self::Acks { .. } => "acks",
             Self::Held { .. } => "data-folder-held",
             Self::Unhealthy => "unhealthy",
             Self::Threads(_) => "threads",
@@ -155,6 +174,7 @@ impl Explain for RuntimeError {
 
     fn blame(&self) -> Blame {
         match self {
+            _ if self.is_full() => Blame::Host,
             Self::Unhealthy | Self::Threads(_) | Self::Builtin(..) => Blame::Host,
             Self::Held { .. } => Blame::Limit,
             Self::Trial(stop) => stop.blame,
@@ -165,6 +185,7 @@ impl Explain for RuntimeError {
 
     fn exit(&self) -> Exit {
         match self {
+            _ if self.is_full() => Exit::HostFault,
             Self::Held { .. } | Self::BreakerOpen { .. } => Exit::Refused,
             Self::Quarantined { .. } => Exit::Partial,
             Self::Unhealthy | Self::Threads(_) | Self::Builtin(..) => Exit::HostFault,
@@ -174,6 +195,7 @@ impl Explain for RuntimeError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            _ if self.is_full() => FREE_SPACE.to_owned(),
             Self::Folder { .. } => "Name another with --data or $STOCKADE_DATA.".to_owned(),
             Self::Held { .. } => "Wait until it ends, or name another with --data.".to_owned(),
             Self::NoTask(_) => "`stockade ps` lists those that are.".to_owned(),

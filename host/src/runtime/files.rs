@@ -7,7 +7,9 @@ use super::builtin::BUILTINS;
 use super::{Runtime, lock};
 use crate::catalog::NewPlugin;
 use crate::corpus::TenantId;
+use crate::cut::{self, Point};
 use crate::error::Failure;
+use crate::law::{self, Law};
 use crate::plugin::{Digest, PluginError, sweep_artefacts};
 use std::collections::HashSet;
 use std::io::Write;
@@ -43,7 +45,7 @@ impl Runtime {
     }
 
     /// Writes a plugin's bytes, then the row that names them; nobody sweeps in between.
-    pub(super) fn keep_plugin(
+    pub(crate) fn keep_plugin(
         &self,
         tenant: &TenantId,
         label: &str,
@@ -53,16 +55,24 @@ impl Runtime {
     ) -> Result<(), Failure> {
         let _nobody_sweeps = lock(&self.installing);
         let path = self.plugin_file(&plugin.digest);
+        let tell = || self.catalog.install(tenant, label, plugin, labels_max);
+        if !law::holds(Law::BytesBeforeRow) {
+            self.breakers.forget(tenant, tell)?;
+        }
         write(&path, bytes).map_err(|source| PluginError::Io {
             what: "write",
             path,
             source,
         })?;
-        let tell = || self.catalog.install(tenant, label, plugin, labels_max);
-        Ok(self.breakers.forget(tenant, tell)?)
+        cut::here(Point::PluginMoved);
+        if law::holds(Law::BytesBeforeRow) {
+            self.breakers.forget(tenant, tell)?;
+        }
+        cut::here(Point::PluginNamed);
+        Ok(())
     }
 
-    pub(super) fn plugin_file(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn plugin_file(&self, digest: &Digest) -> PathBuf {
         self.data().join("plugins").join(format!("{digest}.wasm"))
     }
 
@@ -91,12 +101,22 @@ impl Runtime {
 /// Whole or not at all, and on disk when this returns.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
+    if !folder.is_dir() {
+        std::fs::create_dir_all(folder)?;
+        sync_folder(folder.parent())?;
+    }
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
+    cut::here(Point::PluginWritten);
     file.persist(path).map_err(|error| error.error)?;
-    std::fs::File::open(folder)?.sync_all()
+    sync_folder(Some(folder))
+}
+
+/// A name in a folder is durable when the folder is.
+pub(super) fn sync_folder(folder: Option<&Path>) -> std::io::Result<()> {
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! It knows nothing of what others keep in it.
 
 use super::error::RuntimeError;
+use crate::error::is_full;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -46,7 +47,11 @@ impl DataFolder {
             }
             Err(TryLockError::Error(source)) => return Err(wrong(source)),
         }
-        sign(&mut lock).map_err(wrong)?;
+        // Who holds it is written for others: a full disk must not keep anybody from what is there.
+        match sign(&mut lock) {
+            Err(error) if !is_full(&error) => return Err(wrong(error)),
+            _ => {}
+        }
         Ok(Self {
             path: path.to_owned(),
             _lock: lock,

@@ -6,23 +6,25 @@
 mod course;
 mod guard;
 mod report;
+mod sync;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::course::EndedEarly;
-pub use self::report::{IngestReport, IngestRequest, Progress};
+pub use self::report::{Ack, IngestReport, IngestRequest, Outcome, Progress};
 
 use self::course::{Course, next_when_room, read_ahead};
 use self::guard::{Admitted, StepError};
 use self::report::DocumentFailure;
+use super::Runtime;
 use super::breaker::ToCome;
 use super::registry::Listed;
-use super::{Runtime, RuntimeError};
 use crate::corpus::{Document, TenantId};
 use crate::embedder::{Lane, Priority};
 use crate::error::Failure;
 use crate::ingest::{Fate, IngestError, Ingested, Line, Method, Room};
+use crate::law::{self, Law};
 use crate::loader::{LoadOptions, Loaded, Plan, plan};
 use crate::policy::{Policy, Wasi};
 use crate::task::{Kind, Limits, Phase, Reason, Stop, Task, TaskId};
@@ -49,10 +51,7 @@ impl Runtime {
         progress: &Arc<Progress>,
         interrupt: &CancellationToken,
     ) -> Result<IngestReport, Failure> {
-        if request.sync && request.source.is_none() {
-            let message = "--sync needs --source: it deletes what has gone from that source alone";
-            return Err(RuntimeError::Argument(message.to_owned()).into());
-        }
+        sync::check(request)?;
         let policy = self.policy(tenant)?;
         self.registry.check(tenant)?;
         let options = LoadOptions {
@@ -209,7 +208,8 @@ impl Driver {
                 error,
             } => {
                 match identified {
-                    true => self.remember(&document),
+                    true if law::holds(Law::SyncSparesFailed) => self.remember(&document),
+                    true => {}
                     false => self.unidentified += 1,
                 }
                 self.fail(document, error.into());
@@ -367,8 +367,14 @@ impl Driver {
                     report.reused_chunks += ingested.reused;
                     self.progress.chunks.fetch_add(ingested.chunks, Relaxed);
                     self.progress.tokens.fetch_add(ingested.tokens, Relaxed);
-                    self.course.committed(document);
+                    self.course.committed(document.clone());
                 }
+                self.progress.acknowledge(&Ack {
+                    document: &document,
+                    outcome: ingested.fate.into(),
+                    chunks: ingested.chunks,
+                    failure: None,
+                });
                 self.one_done();
             }
             Err(StepError::Ingest(IngestError::Stop(stop)))
@@ -391,50 +397,18 @@ impl Driver {
 
     fn fail(&mut self, document: String, failure: Failure) {
         self.report.failed += 1;
+        self.progress.acknowledge(&Ack {
+            document: &document,
+            outcome: Outcome::Failed,
+            chunks: 0,
+            failure: Some(&failure),
+        });
         self.one_done();
         self.progress.failed.fetch_add(1, Relaxed);
         if self.report.failures.len() < FAILURES_LISTED {
             self.report
                 .failures
                 .push(DocumentFailure { document, failure });
-        }
-    }
-
-    /// Deletes the source's documents that this run did not see.
-    async fn sync(&mut self, request: &IngestRequest) -> Result<(), Failure> {
-        let (Some(seen), Some(source)) = (self.seen_ids.take(), &request.source) else {
-            return Ok(());
-        };
-        if self.report.ended_early.is_some() {
-            let why = match self.report.suspended() {
-                true => "the tenant was suspended",
-                false => "the run was interrupted",
-            };
-            self.report.sync_withheld = Some(why.to_owned());
-            return Ok(());
-        }
-        if self.unidentified > 0 {
-            let why = format!("{} entries could not be identified", self.unidentified);
-            self.report.sync_withheld = Some(why);
-            return Ok(());
-        }
-        let prefix = format!("{source}/");
-        let mut after: Option<String> = None;
-        loop {
-            let (index, from) = (self.line.index.clone(), after.take());
-            let listed = prefix.clone();
-            let page = move || index.document_ids(&listed, from.as_deref(), 1_000);
-            let ids = tokio::task::spawn_blocking(page).await;
-            let ids = ids.map_err(|e| Stop::host(Phase::Commit, &e.to_string()))??;
-            let Some(last) = ids.last().cloned() else {
-                return Ok(());
-            };
-            let gone: Vec<String> = ids.into_iter().filter(|id| !seen.contains(id)).collect();
-            if !gone.is_empty() {
-                let deleted = self.runtime.delete(&self.tenant, gone).await?;
-                self.report.deleted += deleted.into_iter().filter(|&was| was).count() as u64;
-            }
-            after = Some(last);
         }
     }
 }

@@ -100,6 +100,7 @@ impl Runtime {
         };
         self.breakers.forget(tenant, tell)?;
         self.answers.forget(tenant, Some(label));
+        crate::cut::here(crate::cut::Point::PluginUnnamed);
         self.sweep_plugins()
     }
 

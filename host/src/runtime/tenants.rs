@@ -2,7 +2,7 @@
 
 use super::answers::AgentAnswers;
 use super::plugins::PluginInfo;
-use super::{Runtime, RuntimeError, builtin, lock};
+use super::{Runtime, RuntimeError, builtin, lock, removal};
 use crate::catalog::{AgentVersion, TenantRecord};
 use crate::corpus::TenantId;
 use crate::error::Failure;
@@ -48,6 +48,10 @@ impl Runtime {
     /// Adds a tenant under `policy`.
     pub fn add_tenant(&self, name: &TenantId, policy: &Policy) -> Result<(), Failure> {
         let _changing = lock(&self.changes);
+        // What is left of an earlier tenant of this name must not come back with it.
+        if self.catalog.tenant(name).is_err() {
+            removal::finish(&self.tenants_folder(), name)?;
+        }
         self.catalog.add_tenant(name, &policy.bundle().to_json())?;
         self.gates.resize(name, policy);
         self.registry.admit(name);
@@ -63,26 +67,25 @@ impl Runtime {
         Ok(())
     }
 
-    /// Removes a tenant with its documents and plugins, ending its tasks.
+    /// Removes a tenant with its documents and plugins, ending its tasks. After a crash it is there whole, or
+    /// gone whole.
     pub fn remove_tenant(&self, name: &TenantId) -> Result<(), Failure> {
         let _changing = lock(&self.changes);
-        self.catalog.remove_tenant(name)?;
+        self.catalog.tenant(name)?;
+        {
+            // Nobody opens the index between the two steps that decide.
+            let mut open = lock(&self.indexes);
+            removal::remove(&self.tenants_folder(), name, || {
+                Ok(self.catalog.remove_tenant(name)?)
+            })?;
+            open.remove(name);
+        }
         self.registry.refuse(name, "the tenant was removed");
         lock(&self.policies).remove(name);
-        lock(&self.indexes).remove(name);
         self.breakers.forget_tenant(name);
         self.answers.forget(name, None);
-        let folder = self.tenant_folder(name);
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(RuntimeError::Folder {
-                    path: folder,
-                    source: error,
-                }
-                .into())
-            }
-            _ => self.sweep_plugins(),
-        }
+        removal::finish(&self.tenants_folder(), name)?;
+        self.sweep_plugins()
     }
 
     /// Suspends a tenant, which ends its tasks at once, or resumes it; how many tasks were ended. When this

@@ -1,6 +1,6 @@
 //! What the server itself can refuse or fail at.
 
-use crate::error::{Blame, Exit, Explain};
+use crate::error::{Blame, Exit, Explain, STORAGE_FULL, is_full};
 use std::path::PathBuf;
 
 /// The server's own errors.
@@ -57,6 +57,7 @@ impl Explain for ServerError {
             Self::Name(_) => "name",
             Self::Busy(_) | Self::TenantBusy(_) => "busy",
             Self::Panicked => "defect",
+            Self::Listen { source, .. } if is_full(source) => STORAGE_FULL,
             Self::Listen { .. } => "listen",
             Self::Answer(_) => "answer",
         }

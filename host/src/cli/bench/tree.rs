@@ -105,6 +105,11 @@ impl Samples {
         self.0.iter().map(|sample| sample.memory).max().unwrap_or(0)
     }
 
+    /// Every sample's resident memory, in bytes.
+    pub(super) fn memory(&self) -> Vec<u64> {
+        self.0.iter().map(|sample| sample.memory).collect()
+    }
+
     /// CPU used between two moments.
     pub(super) fn cpu_between(&self, from: Instant, to: Instant) -> Duration {
         self.cpu_at(to).saturating_sub(self.cpu_at(from))

@@ -101,7 +101,7 @@ fn any_history_equals_a_fresh_index_of_the_survivors() {
     }
 }
 
-fn assert_same(index: &Index, fresh: &Index, survivors: &BTreeMap<String, Document>) {
+pub(crate) fn assert_same(index: &Index, fresh: &Index, survivors: &BTreeMap<String, Document>) {
     assert!(index.check(&never()).unwrap().is_empty());
     let (one, two) = (index.counts().unwrap(), fresh.counts().unwrap());
     assert_eq!((one.documents, one.chunks), (two.documents, two.chunks));
@@ -281,4 +281,31 @@ fn mentions_are_the_longest_titles_and_never_the_document_itself() {
         set(&mentioned("t", NeighbourKind::Mention)),
         set(&[place("ny", 0), place("hg", 0)])
     );
+}
+
+#[test]
+fn d_11_writers_of_one_document_come_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path(), "a");
+    let version = |writer: usize, n: usize| {
+        let text = format!("writer{writer} wrote {n}\n").repeat(1 + (writer + n) % 3);
+        document("d", &format!("Title {writer} {n}"), &text, "{}")
+    };
+    let put_all = &|writer| {
+        for n in 0..15 {
+            put(&index, &version(writer, n));
+        }
+    };
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            scope.spawn(move || put_all(writer));
+        }
+    });
+    let counts = index.counts().unwrap();
+    assert_eq!((counts.documents, counts.generation), (1, 60));
+    let last: Vec<Document> = (0..4).map(|writer| version(writer, 14)).collect();
+    let text = index.document_text("d").unwrap().unwrap();
+    let found = last.iter().find(|document| document.text == text).unwrap();
+    assert_eq!(index.documents(None, 2).unwrap()[0].title, found.title);
+    assert!(index.check(&never()).unwrap().is_empty());
 }

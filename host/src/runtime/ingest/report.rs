@@ -1,11 +1,15 @@
 //! What is asked of an ingest, how far it is, and what it did.
 
 use super::super::health::PluginHealth;
+use super::super::lock;
 use super::EndedEarly;
 use crate::error::Failure;
+use crate::ingest::Fate;
 use crate::plugin::Digest;
 use crate::task::Reason;
+use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -37,8 +41,50 @@ impl IngestRequest {
     }
 }
 
+/// What became of a document, as it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is new, and on disk.
+    Added,
+    /// It took an older version's place, and is on disk.
+    Replaced,
+    /// This version is on disk already.
+    Unchanged,
+    /// `--sync` deleted it, on disk.
+    Deleted,
+    /// What was there of it before is there still.
+    Failed,
+}
+
+impl From<Fate> for Outcome {
+    fn from(fate: Fate) -> Self {
+        match fate {
+            Fate::Added => Self::Added,
+            Fate::Replaced => Self::Replaced,
+            Fate::Unchanged => Self::Unchanged,
+        }
+    }
+}
+
+/// One document's end, told when it is durable.
+#[derive(Debug)]
+pub struct Ack<'a> {
+    /// Its id, or `file:line` where it has none.
+    pub document: &'a str,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Chunks that it has now; 0 where it is gone or failed.
+    pub chunks: u64,
+    /// Why it failed.
+    pub failure: Option<&'a Failure>,
+}
+
+/// Who is told of every document.
+type Listener = Box<dyn FnMut(&Ack<'_>) + Send>;
+
 /// How far an ingest is; read by whoever draws it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Progress {
     /// Documents that there will be; 0 while unknown.
     pub total: AtomicU64,
@@ -50,6 +96,31 @@ pub struct Progress {
     pub tokens: AtomicU64,
     /// Documents that failed.
     pub failed: AtomicU64,
+    listener: Mutex<Option<Listener>>,
+}
+
+impl Progress {
+    /// Tells `listener` of every document as soon as its end is durable, one after the other.
+    pub fn telling(listener: impl FnMut(&Ack<'_>) + Send + 'static) -> Self {
+        Self {
+            listener: Mutex::new(Some(Box::new(listener))),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn acknowledge(&self, ack: &Ack<'_>) {
+        if let Some(listener) = lock(&self.listener).as_mut() {
+            listener(ack);
+        }
+    }
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Progress")
+            .field("documents", &self.documents)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A document that did not get in.
