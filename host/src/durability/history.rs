@@ -20,6 +20,7 @@ use crate::runtime::{Guests, IngestReport, IngestRequest, Outcome, Progress, Run
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 const STEPS: usize = 16;
@@ -47,8 +48,20 @@ impl Host {
         }
     }
 
+    /// The lock of a folder that was just given up may still be held: by a child of another test that was forked
+    /// a moment ago and has not yet become its program.
     fn open(&self) -> Arc<Runtime> {
-        let runtime = Runtime::open(&self.dir.path().join("data")).unwrap();
+        let watchdog = Instant::now() + Duration::from_secs(60);
+        let runtime = loop {
+            match Runtime::open(&self.dir.path().join("data")) {
+                Ok(runtime) => break runtime,
+                Err(refused) if refused.code == "data-folder-held" => {
+                    assert!(Instant::now() < watchdog, "{refused:?}");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(failure) => panic!("{failure:?}"),
+            }
+        };
         Arc::new(runtime.with(self.guests.clone(), self.embedder.clone()))
     }
 
