@@ -23,7 +23,7 @@ use crate::policy::Wasi;
 use crate::sandbox::{Context, Sandbox, link_wasi};
 use crate::task::{Meter, Stop, Task};
 use ledger::Ledger;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{HasSelf, Linker};
 
 /// The host's side of one agent call: bound to one tenant by what it holds.
@@ -33,6 +33,21 @@ pub struct AgentHost {
     index: Arc<Index>,
     filter: Option<Filter>,
     ledger: Ledger,
+    failed: Failed,
+}
+
+/// The failure of the index that ended a call, for whoever asked: a stop says less.
+#[derive(Debug, Clone, Default)]
+struct Failed(Arc<Mutex<Option<IndexError>>>);
+
+impl Failed {
+    fn note(&self, error: IndexError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    fn take(&self) -> Option<IndexError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl AgentHost {
@@ -45,6 +60,7 @@ impl AgentHost {
             index,
             filter,
             ledger: Ledger::default(),
+            failed: Failed::default(),
         }
     }
 }
@@ -131,7 +147,12 @@ impl Agent {
         question: &Question,
     ) -> Result<Answer, AgentError> {
         let (index, filter) = (host.index.clone(), host.filter.clone());
-        let (said, mut ledger) = self.call(sandbox, host, task, question).await?;
+        let failed = host.failed.clone();
+        let called = self.call(sandbox, host, task, question).await;
+        let (said, mut ledger) = called.map_err(|stop| match failed.take() {
+            Some(error) => AgentError::Index(error),
+            None => AgentError::Stop(stop),
+        })?;
         let cited =
             answer::check(task, said, &mut ledger).inspect_err(|stop| task.end(stop.clone()))?;
         let k = question.k;

@@ -6,6 +6,7 @@
 mod acks;
 mod bench;
 mod bench_durability;
+mod bench_index;
 mod bench_query;
 mod bench_sandbox;
 mod evaluate;
@@ -16,6 +17,7 @@ mod query;
 mod replay;
 mod tasks;
 mod tenants;
+mod transfer;
 
 pub use acks::AckJson;
 pub use bench::{
@@ -25,6 +27,7 @@ pub use bench::{
 pub use bench_durability::{
     BenchDurabilityJson, BenchDurabilityRowJson, BenchReingestJson, BenchReingestRowJson,
 };
+pub use bench_index::{BenchIndexJson, BenchSearchJson, BenchTenantsJson};
 pub use bench_query::{BenchQueryAgentJson, BenchQueryJson};
 pub use bench_sandbox::{
     BenchDeterminismJson, BenchKillsJson, BenchSandboxJson, BenchSoakJson, BenchSoakMeterJson,
@@ -50,6 +53,7 @@ pub use tenants::{
     AgentAnswersJson, AilingJson, CheckJson, HealthJson, PluginJson, TenantJson, TenantPolicyJson,
     TenantsJson, TrialJson,
 };
+pub use transfer::{BackupJson, BackupToJson, RefusedPluginJson, RestoreFromJson, RestoreJson};
 
 use crate::error::{Blame, Failure};
 use crate::policy::Entry;
@@ -280,6 +284,8 @@ pub struct FindingJson {
     pub message: String,
     /// What to do; null where nothing is to be done.
     pub fix: Option<String>,
+    /// What `--repair` did about it; null where it did nothing.
+    pub repaired: Option<String>,
 }
 
 impl From<rt::Finding> for FindingJson {
@@ -289,12 +295,14 @@ impl From<rt::Finding> for FindingJson {
             ok,
             message,
             fix,
+            repaired,
         } = finding;
         Self {
             subject,
             ok,
             message,
             fix,
+            repaired,
         }
     }
 }

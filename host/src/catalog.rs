@@ -7,7 +7,9 @@ mod answers;
 mod error;
 mod health;
 mod history;
+mod rescue;
 mod schema;
+mod transfer;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,8 @@ pub use answers::{AgentVersion, AnswerCounts};
 pub use error::CatalogError;
 pub use health::{BreakerRecord, PutBack, StoppedDocument};
 pub use history::KeptVersion;
+pub use rescue::{Rescued, rescue, tenant_folders};
+pub use transfer::{Move, TenantSnapshot};
 
 use crate::corpus::TenantId;
 use crate::db::{Database, Interrupt, OptionalExtension, Row, Transaction, params};
@@ -38,6 +42,8 @@ pub struct TenantRecord {
     pub policy: String,
     /// No new tasks are admitted.
     pub suspended: bool,
+    /// The policy is as it was written.
+    pub sound: bool,
 }
 
 /// One installed plugin: the version of a label that is in use.
@@ -99,9 +105,16 @@ pub struct Use {
 }
 
 impl Catalog {
-    /// Opens `<data>/catalog.db`, or makes it.
+    /// Opens `<data>/catalog.db`, or makes it, unless there are tenants that one knew: they are not forgotten in silence.
     pub fn open(data: &Path) -> Result<Self, CatalogError> {
-        let db = Database::open(&data.join("catalog.db"), &schema::KIND)?;
+        let path = data.join("catalog.db");
+        if std::fs::metadata(&path).map_or(0, |file| file.len()) == 0 {
+            let tenants = tenant_folders(data).len();
+            if tenants > 0 {
+                return Err(CatalogError::Gone { path, tenants });
+            }
+        }
+        let db = Database::open(&path, &schema::KIND)?;
         Ok(Self { db })
     }
 
@@ -114,8 +127,8 @@ impl Catalog {
     pub fn add_tenant(&self, name: &TenantId, policy: &str) -> Result<(), CatalogError> {
         self.db.write(|tx| {
             let added = tx.execute(
-                "INSERT INTO tenants (name, policy) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                params![name.as_str(), policy],
+                "INSERT INTO tenants (name, policy, seal) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                params![name.as_str(), policy, seal(name, policy)],
             )?;
             match added {
                 0 => Err(CatalogError::TenantExists(name.clone())),
@@ -135,8 +148,8 @@ impl Catalog {
     pub fn set_policy(&self, name: &TenantId, policy: &str) -> Result<(), CatalogError> {
         self.change_tenant(name, |tx| {
             tx.execute(
-                "UPDATE tenants SET policy = ?2 WHERE name = ?1",
-                params![name.as_str(), policy],
+                "UPDATE tenants SET policy = ?2, seal = ?3 WHERE name = ?1",
+                params![name.as_str(), policy, seal(name, policy)],
             )
         })
     }
@@ -166,7 +179,7 @@ impl Catalog {
     pub fn tenant(&self, name: &TenantId) -> Result<TenantRecord, CatalogError> {
         let reader = self.db.read(&Interrupt::never())?;
         let found = reader
-            .prepare_cached("SELECT name, policy, suspended FROM tenants WHERE name = ?1")?
+            .prepare_cached("SELECT name, policy, suspended, seal FROM tenants WHERE name = ?1")?
             .query_row([name.as_str()], tenant_record)
             .optional()?;
         found.ok_or_else(|| CatalogError::NoTenant(name.clone()))
@@ -175,8 +188,8 @@ impl Catalog {
     /// All tenants, by name.
     pub fn tenants(&self) -> Result<Vec<TenantRecord>, CatalogError> {
         let reader = self.db.read(&Interrupt::never())?;
-        let mut statement =
-            reader.prepare_cached("SELECT name, policy, suspended FROM tenants ORDER BY name")?;
+        let mut statement = reader
+            .prepare_cached("SELECT name, policy, suspended, seal FROM tenants ORDER BY name")?;
         let rows = statement.query_map([], tenant_record)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -355,11 +368,22 @@ pub struct NewPlugin<'a> {
 fn tenant_record(row: &Row<'_>) -> Result<TenantRecord, crate::db::SqlError> {
     let name: String = row.get(0)?;
     let name = TenantId::new(&name).map_err(|_| crate::db::SqlError::InvalidQuery)?;
+    let policy: String = row.get(1)?;
+    let written: Option<Vec<u8>> = row.get(3)?;
     Ok(TenantRecord {
+        sound: written.is_none_or(|written| written == seal(&name, &policy)),
         name,
-        policy: row.get(1)?,
+        policy,
         suspended: row.get(2)?,
     })
+}
+
+/// Of a tenant's policy: BLAKE3. What was written before there were seals has none.
+fn seal(tenant: &TenantId, policy: &str) -> Vec<u8> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(tenant.as_str().as_bytes()).update(b"\n");
+    hasher.update(policy.as_bytes());
+    hasher.finalize().as_bytes().to_vec()
 }
 
 fn installed(row: &Row<'_>) -> Result<Installed, CatalogError> {

@@ -19,6 +19,7 @@ mod query;
 mod replay;
 mod tasks;
 mod tenants;
+mod transfer;
 
 use crate::error::{Exit, Failure};
 use crate::runtime::{Runtime, RuntimeError};
@@ -163,7 +164,9 @@ async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> 
         Command::Kill(arguments) => tasks::kill(session, arguments).await,
         Command::Prove(arguments) => prove::run(session, arguments).await,
         Command::Bench(command) => bench::run(session, command).await,
-        Command::Doctor => health::doctor(session).await,
+        Command::Backup(arguments) => transfer::backup(session, arguments).await,
+        Command::Restore(arguments) => transfer::restore(session, arguments).await,
+        Command::Doctor { repair } => health::doctor(session, repair).await,
         Command::Model(command) => health::model(session, &command),
         Command::Completions { .. } => Ok(Exit::Done),
     }

@@ -4,15 +4,23 @@
 //! This is the only module that names `rusqlite`; the schemas that others keep in their files are
 //! not known here.
 
+mod bound;
 mod error;
+mod log;
+mod peek;
+mod readers;
+mod whole;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::DbError;
+pub use peek::{peek, salvage};
+pub use whole::replace;
 
 use crate::cut::{self, Point};
 use crate::law::{self, Law};
+use readers::Readers;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{OpenFlags, TransactionBehavior};
@@ -37,9 +45,6 @@ const CHECKPOINT_PAGES: i32 = 1_000;
 
 /// What a log that grew during a long read is cut to afterwards, in bytes.
 const LOG_BYTES_KEPT: i64 = 32 << 20;
-
-/// Idle readers that are kept for the next read.
-const IDLE_READERS_MAX: usize = 2;
 
 /// Virtual machine steps of SQLite between two looks at the interrupt: well under 1 ms.
 const STEPS_PER_CHECK: i32 = 1_000;
@@ -105,8 +110,10 @@ pub struct Database {
     sync: Syncing,
     /// Dropped before the writer: the last connection to close empties the write-ahead log, and a reader
     /// cannot.
-    readers: Mutex<Vec<Connection>>,
+    readers: Readers,
     writer: Mutex<Writer>,
+    /// [`bound::LOG_BYTES`], but for tests.
+    log_bytes: (u64, u64),
 }
 
 /// How a commit reaches the disk.
@@ -149,6 +156,7 @@ impl Database {
     fn open_syncing(path: &Path, kind: &Kind, sync: Syncing) -> Result<Self, DbError> {
         check_library()?;
         let is_new = !path.exists();
+        whole::check_log(path)?;
         let mut connection = connect(path, kind, sync)?;
         cut::here(Point::Connected);
         check_kind(&connection, path, kind)?;
@@ -167,7 +175,8 @@ impl Database {
             kind: *kind,
             sync,
             writer: Mutex::new(writer),
-            readers: Mutex::default(),
+            readers: Readers::default(),
+            log_bytes: bound::LOG_BYTES,
         })
     }
 
@@ -192,6 +201,7 @@ impl Database {
         };
         let outcome = transact(&mut connection, work);
         if outcome.is_ok() {
+            self.bound_log(&connection);
             writer.connection = Some(connection);
         }
         outcome
@@ -202,24 +212,32 @@ impl Database {
     ///
     /// The write-ahead log cannot be reset while a read lasts: keep it short.
     pub fn read(&self, interrupt: &Interrupt) -> Result<Reader<'_>, DbError> {
-        let idle = lock(&self.readers).pop();
-        let connection = match idle {
+        let idle = self.readers.begin();
+        self.begin(idle, interrupt)
+    }
+
+    /// Begins a read for one that [`Readers`] counts already, with `idle` or a new connection.
+    fn begin(
+        &self,
+        idle: Option<Connection>,
+        interrupt: &Interrupt,
+    ) -> Result<Reader<'_>, DbError> {
+        // Counted until dropped, whatever fails below.
+        let mut reader = Reader {
+            database: self,
+            connection: idle,
+        };
+        let connection = match reader.connection.take() {
             Some(connection) => connection,
             None => self.reading_connection()?,
         };
-        self.begin(connection, interrupt)
-    }
-
-    fn begin(&self, connection: Connection, interrupt: &Interrupt) -> Result<Reader<'_>, DbError> {
+        let connection = reader.connection.insert(connection);
         let watch = interrupt.clone();
         if watch.0.is_some() {
             connection.progress_handler(STEPS_PER_CHECK, Some(move || watch.is_set()))?;
         }
         connection.execute_batch("BEGIN")?;
-        Ok(Reader {
-            database: self,
-            connection: Some(connection),
-        })
+        Ok(reader)
     }
 
     /// Refuses writes that would grow the file beyond `bytes`, with [`DbError::Full`]. `None`: the disk
@@ -271,7 +289,8 @@ impl Database {
     fn pragma_check(&self, sql: &str, interrupt: &Interrupt) -> Result<Vec<String>, DbError> {
         // A new connection: what one remembers of the text index from before another's write is checked as if it
         // were in the file, and found damaged.
-        let reader = self.begin(self.reading_connection()?, interrupt)?;
+        drop(self.readers.begin());
+        let reader = self.begin(None, interrupt)?;
         let mut statement = reader.prepare(sql)?;
         let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
         let mut findings = lines.collect::<Result<Vec<_>, _>>()?;
@@ -333,15 +352,11 @@ impl std::ops::Deref for Reader<'_> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else {
-            return;
-        };
-        let quiet = connection.progress_handler(0, None::<fn() -> bool>).is_ok();
-        let ended = connection.execute_batch("ROLLBACK").is_ok();
-        let mut readers = lock(&self.database.readers);
-        if quiet && ended && readers.len() < IDLE_READERS_MAX {
-            readers.push(connection);
-        }
+        let usable = self.connection.take().filter(|connection| {
+            let quiet = connection.progress_handler(0, None::<fn() -> bool>).is_ok();
+            quiet && connection.execute_batch("ROLLBACK").is_ok()
+        });
+        self.database.readers.end(usable);
     }
 }
 

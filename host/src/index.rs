@@ -10,8 +10,10 @@ mod error;
 mod hybrid;
 mod kernel;
 mod listing;
+mod made;
 mod neighbours;
 mod read;
+mod repair;
 mod rows;
 mod schema;
 mod scope;
@@ -27,15 +29,18 @@ mod write;
 pub(crate) mod tests;
 
 pub use cache::MatrixCache;
+pub use check::StoredParts;
 pub use error::IndexError;
 pub use hybrid::fuse;
-pub use listing::{Counts, DocumentInfo};
+pub use listing::{Counts, DocumentInfo, glance, glance_at};
 pub use neighbours::NeighbourKind;
+pub use repair::{Rebuilt, check_copy, give_to, rebuild};
 pub use text::TextHits;
 pub use write::{NewChunk, NewVersion, Put, PutKind, StoredVersion, TextHash};
 
 use crate::corpus::TenantId;
 use crate::db::{Database, DbError, Kind};
+use made::Made;
 use rows::Changes;
 use scope::Scopes;
 use std::path::Path;
@@ -75,8 +80,9 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens `<folder>/index.db`, or makes it (and its folder, for the owner only). Refuses another
-    /// tenant's file. Reads no vectors: they are loaded by the first search that needs them.
+    /// Opens `<folder>/index.db`, or makes it (and its folder, for the owner only), unless there was one before: what
+    /// is lost is not begun anew in silence. Refuses another tenant's file. Reads no vectors: they are loaded by the
+    /// first search that needs them.
     pub fn open(
         folder: &Path,
         tenant: &TenantId,
@@ -103,8 +109,10 @@ impl Index {
         open: fn(&Path, &Kind) -> Result<Database, DbError>,
     ) -> Result<Self, IndexError> {
         schema::make_folder(folder)?;
+        let made = Made::look(folder)?;
         let database = open(&folder.join("index.db"), &schema::KIND)?;
-        schema::claim(&database, tenant)?;
+        schema::claim(&database, tenant, made.before())?;
+        made.remember()?;
         Ok(Self {
             database,
             model: options.model,

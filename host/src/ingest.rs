@@ -11,7 +11,7 @@ pub use chunk::{Chunker, ChunkerHost};
 use crate::corpus::{Chunk, Document, Embedding};
 use crate::embedder::{EmbedError, Embedder, Lane, Tokens};
 use crate::error::{Blame, Exit, Explain};
-use crate::index::{Index, IndexError, NewChunk, NewVersion, PutKind, TextHash};
+use crate::index::{Index, IndexError, NewChunk, NewVersion, PutKind, StoredParts, TextHash};
 use crate::law::{self, Law};
 use crate::plugin::Options;
 use crate::sandbox::Sandbox;
@@ -114,16 +114,27 @@ pub struct Ingested {
 
 /// What decides a version: equal hash, equal version.
 pub fn version_hash(document: &Document, method: &str, model: &str) -> [u8; 32] {
+    stored_hash(&StoredParts {
+        title: &document.title,
+        text: &document.text,
+        media_type: &document.media_type,
+        metadata: &serde_json::to_string(&document.metadata).unwrap_or_default(),
+        chunker: method,
+        model,
+    })
+}
+
+/// As [`version_hash`], of what an index has of a version.
+pub fn stored_hash(parts: &StoredParts<'_>) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
-    frame(&mut hasher, document.title.as_bytes());
-    frame(&mut hasher, document.text.as_bytes());
-    frame(&mut hasher, document.media_type.as_bytes());
-    let metadata = serde_json::to_vec(&document.metadata).unwrap_or_default();
-    if law::holds(Law::MetadataCounts) {
-        frame(&mut hasher, &metadata);
+    for part in [parts.title, parts.text, parts.media_type] {
+        frame(&mut hasher, part.as_bytes());
     }
-    frame(&mut hasher, method.as_bytes());
-    frame(&mut hasher, model.as_bytes());
+    if law::holds(Law::MetadataCounts) {
+        frame(&mut hasher, parts.metadata.as_bytes());
+    }
+    frame(&mut hasher, parts.chunker.as_bytes());
+    frame(&mut hasher, parts.model.as_bytes());
     *hasher.finalize().as_bytes()
 }
 

@@ -6,6 +6,7 @@
 
 mod census;
 mod context;
+mod encoding;
 mod error;
 mod flow;
 mod html;
@@ -17,6 +18,7 @@ mod text;
 mod walk;
 
 pub use context::LoadOptions;
+pub use encoding::Encoding;
 pub use error::LoadError;
 pub use loaded::{Loaded, Skip};
 

@@ -137,6 +137,12 @@ impl Loader {
         })
     }
 
+    /// Compiled plugins in the cache that verify, and those that do not and would be compiled again; the latter are
+    /// removed if `remove` says so.
+    pub fn check_cache(&self, remove: bool) -> (usize, usize) {
+        self.cache.check(remove)
+    }
+
     /// The component of `bytes` under the checks of a policy's `wasi`. Blocks while it compiles: at
     /// most one compilation runs at a time.
     pub fn load(&self, bytes: &[u8], wasi: Wasi) -> Result<Loaded, PluginError> {

@@ -5,6 +5,8 @@
 
 mod admission;
 mod answers;
+mod archive;
+mod backup;
 mod breaker;
 mod builtin;
 mod doctor;
@@ -14,6 +16,8 @@ mod files;
 mod folder;
 mod health;
 mod ingest;
+mod moves;
+mod open;
 mod plugins;
 mod query;
 mod receipt;
@@ -22,13 +26,16 @@ mod removal;
 mod replay;
 mod resolve;
 mod shadow;
+mod shared;
 mod tenants;
 mod trial;
 
 pub use admission::{Gates, Place};
 pub use answers::AgentAnswers;
+pub use archive::{ArchiveError, partial_of};
+pub use backup::{BackedUp, Restored, Unfit};
 pub use builtin::{component as builtin_component, is_reserved as is_reserved_label};
-pub use doctor::Finding;
+pub use doctor::{Finding, examine};
 pub use error::RuntimeError;
 pub use evaluate::{
     CONFIDENCE, EvalAgent, EvalQuery, EvalRequest, Evaluation, Interval, Intervals, MEASURES,
@@ -54,14 +61,16 @@ use crate::engine::Engine;
 use crate::error::Failure;
 use crate::index::{Index, IndexError, IndexOptions, MatrixCache};
 use crate::plugin::{Digest, Loaded, Loader};
-use crate::policy::{Policy, PolicySource, Wasi};
+use crate::policy::{Policy, Wasi};
 use crate::sandbox::Sandbox;
 use crate::task::{Phase, Stop};
 #[cfg(test)]
 pub(crate) use admission::flood;
 use answers::Answers;
 use breaker::Breakers;
+use open::OpenIndexes;
 use resolve::Linked;
+use shared::SharedPolicies;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -77,9 +86,12 @@ pub struct Runtime {
     matrices: Arc<MatrixCache>,
     guests: OnceLock<Arc<Guests>>,
     embedder: Mutex<Option<Embedder>>,
-    indexes: Mutex<HashMap<TenantId, Arc<Index>>>,
     open_index: OpenIndex,
-    policies: Mutex<HashMap<TenantId, Arc<Policy>>>,
+    model: OnceLock<String>,
+    indexes: Mutex<OpenIndexes>,
+    /// Tenants whose index was found to be damaged, and what was found: it is not used any more.
+    damaged: Mutex<HashMap<TenantId, Failure>>,
+    policies: Mutex<SharedPolicies>,
     linked: Linked,
     /// Plugins that are being installed. Held while files of plugins and the rows that name them change.
     installing: Mutex<Vec<Digest>>,
@@ -177,10 +189,13 @@ impl Runtime {
     fn open_with(data: &Path, open_index: OpenIndex) -> Result<Self, Failure> {
         let folder = DataFolder::take(data)?;
         let config = Config::load(data)?;
+        let open_max = open::room_for(config.open_indexes_max)?;
         let catalog = Arc::new(Catalog::open(data)?);
         let tenants = catalog.tenants()?;
         let there = |name: &TenantId| tenants.iter().any(|tenant| tenant.name == *name);
         removal::recover(&data.join("tenants"), &there)?;
+        moves::finish(data, &catalog)?;
+        moves::sweep(data);
         let registry = Arc::new(Registry::default());
         for tenant in tenants.iter().filter(|t| t.suspended) {
             registry.refuse(&tenant.name, tenants::SUSPENDED);
@@ -192,8 +207,10 @@ impl Runtime {
             matrices: MatrixCache::new(config.vector_cache_mib << 20),
             guests: OnceLock::new(),
             embedder: Mutex::default(),
-            indexes: Mutex::default(),
             open_index,
+            model: OnceLock::new(),
+            indexes: Mutex::new(OpenIndexes::new(open_max)),
+            damaged: Mutex::default(),
             policies: Mutex::default(),
             linked: Linked::default(),
             installing: Mutex::default(),
@@ -254,32 +271,64 @@ impl Runtime {
     /// A tenant's index; opened at the first call.
     pub fn index(&self, tenant: &TenantId) -> Result<Arc<Index>, Failure> {
         self.catalog.tenant(tenant)?;
+        if let Some(failure) = lock(&self.damaged).get(tenant) {
+            return Err(failure.clone());
+        }
         let model = self.model_digest()?;
         let mut open = lock(&self.indexes);
         if let Some(index) = open.get(tenant) {
-            return Ok(index.clone());
+            return Ok(index);
         }
         let cache = self.matrices.clone();
         let options = IndexOptions { model, cache };
-        let folder = self.tenant_folder(tenant);
-        let index = Arc::new((self.open_index)(&folder, tenant, options)?);
-        if open.len() >= self.config.open_indexes_max {
-            open.retain(|_, index| Arc::strong_count(index) > 1);
-        }
-        open.insert(tenant.clone(), index.clone());
+        let opened = (self.open_index)(&self.tenant_folder(tenant), tenant, options);
+        let index = match opened {
+            Ok(index) => Arc::new(index),
+            Err(error) => {
+                drop(open);
+                return Err(self.noted(tenant, error.into()));
+            }
+        };
+        let closed = open.insert(tenant, &index);
+        drop(open);
+        // Closing one copies its log, for which nobody needs to wait.
+        drop(closed);
         Ok(index)
+    }
+
+    /// Takes note of a failure: an index in which damage was found is refused from here on, so that nothing is built
+    /// upon it. Others go on.
+    fn noted(&self, tenant: &TenantId, failure: Failure) -> Failure {
+        if failure.code == "storage-corrupt" {
+            lock(&self.damaged)
+                .entry(tenant.clone())
+                .or_insert_with(|| failure.clone());
+            lock(&self.indexes).remove(tenant);
+        }
+        failure
     }
 
     /// Which model vectors are of. What only counts or deletes does not wait for the model to be loaded.
     fn model_digest(&self) -> Result<String, Failure> {
         match lock(&self.embedder).as_ref() {
             Some(embedder) => Ok(embedder.model().digest.clone()),
-            None => Ok(crate::embedder::onnx::check(&self.config.model_dir)?.digest),
+            None => match self.model.get() {
+                Some(digest) => Ok(digest.clone()),
+                None => {
+                    let digest = crate::embedder::onnx::check(&self.config.model_dir)?.digest;
+                    Ok(self.model.get_or_init(|| digest).clone())
+                }
+            },
         }
     }
 
     fn tenants_folder(&self) -> PathBuf {
         self.data().join("tenants")
+    }
+
+    /// How many tenants' indexes are open.
+    pub fn open_indexes(&self) -> usize {
+        lock(&self.indexes).len()
     }
 
     fn tenant_folder(&self, tenant: &TenantId) -> PathBuf {
@@ -290,14 +339,10 @@ impl Runtime {
     pub fn policy(&self, tenant: &TenantId) -> Result<Arc<Policy>, Failure> {
         // Kept from here on: what was read before a change must not be remembered after it.
         let mut policies = lock(&self.policies);
-        if let Some(policy) = policies.get(tenant) {
-            return Ok(policy.clone());
+        match policies.get(tenant) {
+            Some(policy) => Ok(policy),
+            None => policies.read(&self.catalog.tenant(tenant)?),
         }
-        let record = self.catalog.tenant(tenant)?;
-        let policy = Policy::from_bundle(&PolicySource::from_json(&record.policy)?)?;
-        let policy = Arc::new(policy);
-        policies.insert(tenant.clone(), policy.clone());
-        Ok(policy)
     }
 }
 

@@ -67,15 +67,20 @@ impl Context<AgentHost> {
         let interrupt = Interrupt::new(move || task.stop().is_some());
         let joined = tokio::task::spawn_blocking(move || work(&index, &interrupt)).await;
         let done = joined.map_err(|error| self.fault(&error.to_string()))?;
-        done.map_err(|error| self.index_refusal(&error))
+        done.map_err(|error| self.index_refusal(error))
     }
 
-    fn index_refusal(&self, error: &IndexError) -> Refusal {
+    /// Of a failure of the index the asker hears as it is; the guest's call ends with it.
+    fn index_refusal(&self, error: IndexError) -> Refusal {
         match error {
             IndexError::UnknownChunk(_) => Refusal::Denied(wit::Denied::NotFound),
             IndexError::Interrupted => Halted.into(),
             error if error.blame() == crate::error::Blame::Caller => invalid(error.to_string()),
-            error => self.fault(&chain(error)),
+            error => {
+                let refusal = self.fault(&chain(&error));
+                self.host.failed.note(error);
+                refusal
+            }
         }
     }
 

@@ -50,6 +50,8 @@ pub struct TenantJson {
     pub uses: BTreeMap<String, String>,
     /// What came of its questions, by version of the agent that was asked; versions in use first.
     pub answers: Vec<AgentAnswersJson>,
+    /// What is damaged; null where nothing is.
+    pub problem: Option<String>,
 }
 
 /// What came of the questions to one version of an agent.
@@ -114,6 +116,7 @@ impl From<rt::TenantInfo> for TenantJson {
             plugins: info.plugins.into_iter().map(Into::into).collect(),
             uses: info.uses.into_iter().collect(),
             answers: info.answers.into_iter().map(Into::into).collect(),
+            problem: info.problem,
         }
     }
 }

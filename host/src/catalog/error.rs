@@ -4,6 +4,7 @@ use crate::corpus::TenantId;
 use crate::db::DbError;
 use crate::error::{Blame, Exit, Explain};
 use crate::task::{Phase, Reason, Stop, count};
+use std::path::PathBuf;
 
 /// What the catalog could not do.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,17 @@ pub enum CatalogError {
         /// What does not make sense.
         what: String,
     },
+    /// A tenant's policy that is not as it was written.
+    #[error("the stored policy of tenant '{0}' is damaged")]
+    Policy(TenantId),
+    /// The catalog is gone, and tenants' folders are there.
+    #[error("the catalog {path} is gone, but there are folders of {tenants} tenants")]
+    Gone {
+        /// Where it should be.
+        path: PathBuf,
+        /// How many folders there are.
+        tenants: usize,
+    },
     /// The database below.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -64,7 +76,8 @@ impl Explain for CatalogError {
             Self::NoEarlier { .. } => "no-earlier-version",
             Self::InUse { .. } => "plugin-in-use",
             Self::Plugins { .. } => "plugins",
-            Self::Damaged { .. } => "catalog-damaged",
+            Self::Damaged { .. } | Self::Gone { .. } => "catalog-damaged",
+            Self::Policy(_) => "policy-damaged",
             Self::Db(error) => error.code(),
         }
     }
@@ -72,7 +85,7 @@ impl Explain for CatalogError {
     fn blame(&self) -> Blame {
         match self {
             Self::Plugins { .. } => Blame::Limit,
-            Self::Damaged { .. } => Blame::Host,
+            Self::Damaged { .. } | Self::Policy(_) | Self::Gone { .. } => Blame::Host,
             Self::Db(error) => error.blame(),
             _ => Blame::Caller,
         }
@@ -81,7 +94,7 @@ impl Explain for CatalogError {
     fn exit(&self) -> Exit {
         match self {
             Self::Plugins { .. } => Exit::Refused,
-            Self::Damaged { .. } => Exit::HostFault,
+            Self::Damaged { .. } | Self::Policy(_) | Self::Gone { .. } => Exit::HostFault,
             Self::Db(error) => error.exit(),
             _ => Exit::Usage,
         }
@@ -96,6 +109,13 @@ impl Explain for CatalogError {
                 "Remove one with `stockade plugin remove`, or raise plugins_max.".to_owned()
             }
             Self::Damaged { .. } => "Run `stockade doctor`.".to_owned(),
+            Self::Policy(name) => {
+                format!("Give it again with `stockade tenant policy {name} FILE`.")
+            }
+            Self::Gone { .. } => {
+                "Put it back from a copy, or make it anew with `stockade doctor --repair`."
+                    .to_owned()
+            }
             Self::Db(error) => return error.hint(),
             _ => return None,
         })

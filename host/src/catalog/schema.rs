@@ -7,7 +7,7 @@ use crate::db::Kind;
 pub(super) const KIND: Kind = Kind {
     name: "Stockade catalog",
     application_id: 0x5354_4b43,
-    migrations: &[FIRST, HEALTH, ANSWERS],
+    migrations: &[FIRST, HEALTH, ANSWERS, MOVES],
     connection_sql: "",
     page_bytes: 4_096,
     cache_kib: 512,
@@ -81,5 +81,16 @@ CREATE TABLE answers (
     stopped  INTEGER NOT NULL,             -- besides: no answer, by the agent's own fault
     last     INTEGER NOT NULL,             -- grows: the largest of a tenant was written last
     PRIMARY KEY (tenant, label, digest)
+) STRICT, WITHOUT ROWID;
+";
+
+const MOVES: &str = "
+-- Of the policy: what is read is what was written.
+ALTER TABLE tenants ADD COLUMN seal BLOB;
+
+-- What remains to be done with folders: the tenant's goes, and the one beside it takes its place.
+CREATE TABLE moves (
+    tenant TEXT PRIMARY KEY,
+    source TEXT                            -- a folder in tenants/; NULL: nothing takes its place
 ) STRICT, WITHOUT ROWID;
 ";

@@ -78,8 +78,16 @@ pub(super) enum Command {
     /// Measure speed
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Write all that is a tenant's into one file, also while others work
+    Backup(super::transfer::BackupArguments),
+    /// Make a tenant of what `backup` wrote
+    Restore(super::transfer::RestoreArguments),
     /// Look whether everything is there and whole
-    Doctor,
+    Doctor {
+        /// Make anew what can be made of what is whole; damaged files stay beside the new ones
+        #[arg(long)]
+        repair: bool,
+    },
     #[command(subcommand, hide = true)]
     Model(ModelCommand),
     /// Print a shell's completions
@@ -245,6 +253,9 @@ pub(super) struct IngestArguments {
     /// Try documents again that were set aside since they stopped their chunker twice
     #[arg(long)]
     pub(super) retry_quarantined: bool,
+    /// Read texts as this that are not UTF-8 and have no byte-order mark: windows-1252, utf-16le, utf-16be
+    #[arg(long)]
+    pub(super) encoding: Option<crate::loader::Encoding>,
 }
 
 #[derive(Debug, Args)]
@@ -302,6 +313,10 @@ pub(super) enum BenchCommand {
     Reingest(super::bench::ReingestArguments),
     /// What a tenant notices of its neighbours, honest and hostile
     Neighbour(super::bench::BenchNeighbourArguments),
+    /// Filling, opening and searching an index of many chunks, and its write-ahead log
+    Index(super::bench::BenchIndexArguments),
+    /// Memory, open files and start-up with many tenants
+    Tenants(super::bench::BenchTenantsArguments),
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod child;
 mod durability;
 mod error;
 mod generated;
+mod index;
 mod ingest;
 mod neighbour;
 mod query;
@@ -13,14 +14,17 @@ mod sandbox;
 mod scenario;
 mod stage;
 mod statistics;
+mod tenants;
 mod tree;
 mod workload;
 
 pub(super) use durability::DurabilityArguments;
+pub(super) use index::BenchIndexArguments;
 pub(super) use neighbour::BenchNeighbourArguments;
 pub(super) use query::BenchQueryArguments;
 pub(super) use reingest::ReingestArguments;
 pub(super) use sandbox::SandboxArguments;
+pub(super) use tenants::BenchTenantsArguments;
 
 use super::Session;
 use super::args::BenchCommand;
@@ -34,5 +38,7 @@ pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit
         BenchCommand::Durability(arguments) => durability::run(session, arguments).await,
         BenchCommand::Reingest(arguments) => reingest::run(session, arguments).await,
         BenchCommand::Neighbour(arguments) => neighbour::run(session, arguments).await,
+        BenchCommand::Index(arguments) => index::run(session, arguments).await,
+        BenchCommand::Tenants(arguments) => tenants::run(session, arguments).await,
     }
 }

@@ -28,6 +28,7 @@ pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Res
         sync: arguments.sync,
         no_reuse: arguments.no_reuse,
         retry_quarantined: arguments.retry_quarantined,
+        encoding: arguments.encoding,
     };
     let acks = arguments.acks.as_deref().map(Acks::open).transpose()?;
     let interrupt = interrupted_by_user();

@@ -6,22 +6,26 @@ use crate::api::{DoctorJson, FindingJson};
 use crate::error::{Exit, Failure};
 use serde_json::json;
 
-pub(super) async fn doctor(session: &Session) -> Result<Exit, Failure> {
-    let findings = session.open()?.doctor().await;
+pub(super) async fn doctor(session: &Session, repair: bool) -> Result<Exit, Failure> {
+    let findings = crate::runtime::examine(&session.data, repair).await?;
     let ok = findings.iter().all(|finding| finding.ok);
     let findings: Vec<FindingJson> = findings.into_iter().map(Into::into).collect();
     let said = DoctorJson { ok, findings };
     session.out.answer(&said, |out| {
         for finding in &said.findings {
-            let mark = match (finding.ok, &finding.fix) {
-                (true, None) => "ok   ",
-                (true, Some(_)) => "warn ",
-                (false, _) => "WRONG",
+            let mark = match (finding.ok, &finding.fix, &finding.repaired) {
+                (true, None, Some(_)) => "fixed",
+                (true, None, None) => "ok   ",
+                (true, Some(_), _) => "warn ",
+                (false, ..) => "WRONG",
             };
             out.line(format!(
                 "{mark}  {:<20} {}",
                 finding.subject, finding.message
             ));
+            if let Some(done) = &finding.repaired {
+                out.line(format!("       {:<20} repaired: {done}", ""));
+            }
             if let Some(fix) = &finding.fix {
                 out.line(format!("       {:<20} {fix}", ""));
             }

@@ -80,7 +80,7 @@ async fn list(session: &Session) -> Result<(), Failure> {
                 thousands(tenant.chunks),
                 bytes(tenant.storage_bytes),
                 tenant.plugins.len().to_string(),
-                if tenant.suspended { "suspended" } else { "" }.to_owned(),
+                note(tenant),
             ]
         });
         let header = [
@@ -95,6 +95,14 @@ async fn list(session: &Session) -> Result<(), Failure> {
         out.line(table(&header, &[2, 3, 4, 5], rows.collect()));
     });
     Ok(())
+}
+
+fn note(tenant: &TenantJson) -> String {
+    match (&tenant.problem, tenant.suspended) {
+        (Some(_), _) => "damaged: see `stockade doctor`".to_owned(),
+        (None, true) => "suspended".to_owned(),
+        (None, false) => String::new(),
+    }
 }
 
 fn show(out: &Output, tenant: &TenantJson) {

@@ -14,6 +14,16 @@ pub enum DbError {
     /// The file is damaged or is no database.
     #[error("the database file is damaged: {0}")]
     Corrupt(#[source] SqlError),
+    /// The write-ahead log is damaged, and transactions that were acknowledged lie behind the damage.
+    #[error(
+        "the write-ahead log {path} is damaged: {commits} transactions can be read, and those behind them cannot"
+    )]
+    LogDamaged {
+        /// Which log.
+        path: PathBuf,
+        /// Transactions before the damage.
+        commits: u64,
+    },
     /// Somebody else holds the file.
     #[error("the database file is in use by another process")]
     Busy(#[source] SqlError),
@@ -91,7 +101,7 @@ impl Explain for DbError {
         match self {
             Self::Full(_) => STORAGE_FULL,
             Self::Folder(error) if is_full(error) => STORAGE_FULL,
-            Self::Corrupt(_) => "storage-corrupt",
+            Self::Corrupt(_) | Self::LogDamaged { .. } => "storage-corrupt",
             Self::Busy(_) => "storage-busy",
             Self::File(_) | Self::Folder(_) | Self::Log { .. } => "storage-io",
             Self::Interrupted => "interrupted",
@@ -112,7 +122,12 @@ impl Explain for DbError {
         let hint = match self {
             Self::Full(_) => FREE_SPACE,
             Self::Folder(error) if is_full(error) => FREE_SPACE,
-            Self::Corrupt(_) => "Run 'stockade doctor', then restore this file from a backup.",
+            Self::Corrupt(_) => {
+                "Run `stockade doctor`, then restore this file with `stockade restore` or `stockade doctor --repair`."
+            }
+            Self::LogDamaged { .. } => {
+                "Restore the file with `stockade restore`, or let `stockade doctor --repair` keep what comes before the damage."
+            }
             Self::Busy(_) => "Stop the other process that uses this data folder.",
             Self::File(_) | Self::Folder(_) => {
                 "Check the disk and the permissions of the data folder."

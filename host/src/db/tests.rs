@@ -163,3 +163,56 @@ fn a_backup_is_one_state_and_opens_as_its_kind() {
         "does not overwrite"
     );
 }
+
+#[test]
+fn readers_that_overlap_without_end_do_not_let_the_log_grow_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut db = Database::open(&path, &kind(&["CREATE TABLE t(x)"])).unwrap();
+    let (soft, hard) = (4 << 20, 16 << 20);
+    db.log_bytes = (soft, hard);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let done = || over.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        for late in [0, 10] {
+            let (db, done) = (&db, &done);
+            scope.spawn(move || {
+                std::thread::park_timeout(Duration::from_millis(late));
+                while !done() {
+                    let reader = db.read(&Interrupt::never()).unwrap();
+                    let _ = reader.query_row("SELECT count(*) FROM t", [], |_| Ok(()));
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
+            });
+        }
+        for _ in 0..100 {
+            insert(&db, 1 << 20).unwrap();
+            let bytes = db.log_bytes();
+            assert!(bytes < hard + (2 << 20), "{bytes}");
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(count(&db), 100);
+}
+
+#[test]
+fn a_log_whose_damage_would_lose_commits_is_refused_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, copy) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    let db = Database::open(&live, &kind(&["CREATE TABLE t(x)"])).unwrap();
+    for _ in 0..5 {
+        insert(&db, 10).unwrap();
+    }
+    // As a process leaves them that was killed.
+    std::fs::copy(&live, &copy).unwrap();
+    let log = std::fs::read(log::path_of(&live)).unwrap();
+    let mut damaged = log.clone();
+    damaged[log.len() / 2] ^= 1;
+    std::fs::write(log::path_of(&copy), &damaged).unwrap();
+    let refused = Database::open(&copy, &kind(&["CREATE TABLE t(x)"])).unwrap_err();
+    assert!(matches!(refused, DbError::LogDamaged { .. }), "{refused}");
+    assert_eq!(std::fs::read(log::path_of(&copy)).unwrap(), damaged);
+    std::fs::write(log::path_of(&copy), &log).unwrap();
+    let whole = Database::open(&copy, &kind(&["CREATE TABLE t(x)"])).unwrap();
+    assert_eq!(count(&whole), 5);
+}

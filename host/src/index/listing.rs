@@ -2,8 +2,9 @@
 
 use super::Index;
 use super::error::IndexError;
-use super::schema::State;
-use crate::db::{Interrupt, Row, params};
+use super::schema::{KIND, State};
+use crate::db::{Connection, Interrupt, Row, params};
+use std::path::Path;
 
 /// The most documents on one page.
 const PAGE_MAX: usize = 10_000;
@@ -44,18 +45,46 @@ pub struct DocumentInfo {
     pub bytes: u64,
 }
 
+/// What the index in `folder`, which nobody has open, holds, without opening it for work; `None` where only that would
+/// tell. `other_model` is left out: 0.
+pub fn glance(folder: &Path) -> Result<Option<Counts>, IndexError> {
+    glance_at(&folder.join("index.db"))
+}
+
+/// As [`glance`], at the file of an index.
+pub fn glance_at(file: &Path) -> Result<Option<Counts>, IndexError> {
+    let bytes = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    if bytes == 0 {
+        let what = format!("{} is gone or empty", file.display());
+        return Err(IndexError::Damaged(what));
+    }
+    let read = |connection: &Connection| Ok(Counts::of(State::read(connection)?, bytes, 0));
+    crate::db::peek(file, &KIND, read)
+}
+
+impl Counts {
+    fn of(state: State, bytes: u64, other_model: u64) -> Self {
+        Self {
+            documents: state.documents.unsigned_abs(),
+            chunks: state.chunks.unsigned_abs(),
+            bytes,
+            generation: state.generation.unsigned_abs(),
+            other_model,
+        }
+    }
+}
+
 impl Index {
     /// How much there is.
     pub fn counts(&self) -> Result<Counts, IndexError> {
         let reader = self.database.read(&Interrupt::never())?;
         let state = State::read(&reader)?;
-        Ok(Counts {
-            documents: state.documents.unsigned_abs(),
-            chunks: state.chunks.unsigned_abs(),
-            bytes: self.database.bytes_on_disk(),
-            generation: state.generation.unsigned_abs(),
-            other_model: self.other_model(&reader)?,
-        })
+        let other_model = self.other_model(&reader)?;
+        Ok(Counts::of(
+            state,
+            self.database.bytes_on_disk(),
+            other_model,
+        ))
     }
 
     /// What a vector search costs, in vectors: all of them, whatever the filter.

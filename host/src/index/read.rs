@@ -1,8 +1,9 @@
 //! Reading chunks as passages.
 
-use super::Index;
 use super::error::IndexError;
+use super::schema::document_seal;
 use super::vector::check_count;
+use super::{Index, TextHash};
 use crate::corpus::{ChunkId, Passage};
 use crate::db::{Connection, Interrupt, OptionalExtension, Row, SqlError};
 
@@ -42,7 +43,7 @@ impl Index {
         let reader = self.database.read(interrupt)?;
         let mut statement = reader.prepare_cached(
             "SELECT documents.id, title, fts.text, first_byte, end_byte, chunks.id - first_chunk, \
-                    labels, metadata \
+                    labels, metadata, text_hash, number, documents.chunks, seal \
              FROM chunks JOIN documents ON documents.number = chunks.document \
              JOIN fts ON fts.rowid = chunks.id WHERE chunks.id = ?1",
         )?;
@@ -52,11 +53,31 @@ impl Index {
             let found = statement
                 .query_row([key(*chunk)?], |row| passage(*chunk, row))
                 .optional()?;
-            let (mut passage, labels) = found.ok_or(IndexError::UnknownChunk(*chunk))?;
+            if found.is_none() {
+                refuse_torn(&reader, *chunk)?;
+            }
+            let (mut passage, labels, written) = found.ok_or(IndexError::UnknownChunk(*chunk))?;
+            if !written.is(&passage) {
+                let what = format!("chunk {} is not as it was written", chunk.0);
+                return Err(IndexError::Damaged(what));
+            }
             passage.labels = parse_labels(&labels)?;
             passages.push(passage);
         }
         Ok(passages)
+    }
+}
+
+/// A chunk without its document or its text is no unknown chunk.
+fn refuse_torn(connection: &Connection, chunk: ChunkId) -> Result<(), IndexError> {
+    let sql = "SELECT count(*) FROM chunks WHERE id = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    match statement.query_row([key(chunk)?], |row| row.get::<_, i64>(0))? {
+        0 => Ok(()),
+        _ => {
+            let what = format!("chunk {} has lost its document or its text", chunk.0);
+            Err(IndexError::Damaged(what))
+        }
     }
 }
 
@@ -87,7 +108,34 @@ pub(super) fn text(connection: &Connection, chunk: i64) -> Result<String, IndexE
     text.ok_or_else(|| IndexError::Damaged(format!("chunk {chunk} has no text")))
 }
 
-fn passage(chunk: ChunkId, row: &Row<'_>) -> Result<(Passage, String), SqlError> {
+/// What a passage has to agree with: SQLite does not notice a changed bit.
+struct Written {
+    text: [u8; 32],
+    number: i64,
+    chunks: i64,
+    /// `None` where it was written before there were seals.
+    seal: Option<i64>,
+}
+
+impl Written {
+    fn is(&self, passage: &Passage) -> bool {
+        let (document, title, metadata) = (&passage.document, &passage.title, &passage.metadata);
+        let seal = document_seal(self.number, document, title, metadata);
+        let length = i64::from(passage.end) - i64::from(passage.start);
+        TextHash::of(&passage.text).0 == self.text
+            && length == passage.text.len() as i64
+            && i64::from(passage.ordinal) < self.chunks
+            && self.seal.is_none_or(|written| written == seal)
+    }
+}
+
+fn passage(chunk: ChunkId, row: &Row<'_>) -> Result<(Passage, String, Written), SqlError> {
+    let written = Written {
+        text: row.get(8)?,
+        number: row.get(9)?,
+        chunks: row.get(10)?,
+        seal: row.get(11)?,
+    };
     let passage = Passage {
         chunk,
         document: row.get(0)?,
@@ -99,10 +147,10 @@ fn passage(chunk: ChunkId, row: &Row<'_>) -> Result<(Passage, String), SqlError>
         labels: Vec::new(),
         metadata: row.get(7)?,
     };
-    Ok((passage, row.get(6)?))
+    Ok((passage, row.get(6)?, written))
 }
 
-fn parse_labels(json: &str) -> Result<Vec<(String, String)>, IndexError> {
+pub(super) fn parse_labels(json: &str) -> Result<Vec<(String, String)>, IndexError> {
     match json {
         "" => Ok(Vec::new()),
         json => serde_json::from_str(json).map_err(|e| IndexError::Damaged(e.to_string())),

@@ -305,7 +305,7 @@ fn take_vector(
 ) -> Result<(), IndexError> {
     let row = row.ok_or_else(|| missing(id))?;
     match (row.get::<_, i64>(0)?.unsigned_abs(), row.get_ref(1)?) {
-        (found, ValueRef::Blob(bytes)) if found == id => decode_into(bytes, vectors),
+        (found, ValueRef::Blob(bytes)) if found == id => decode_into(id, bytes, vectors),
         _ => Err(missing(id)),
     }
 }

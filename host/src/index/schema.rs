@@ -16,7 +16,7 @@ use std::path::Path;
 pub(super) const KIND: Kind = Kind {
     name: "stockade index",
     application_id: 0x5354_4958,
-    migrations: &[V1],
+    migrations: &[V1, V2],
     connection_sql: STEMMER,
     page_bytes: 8_192,
     cache_kib: 1_024,
@@ -73,7 +73,7 @@ CREATE INDEX chunks_by_text ON chunks(text_hash);
 
 CREATE TABLE vectors(
     chunk INTEGER PRIMARY KEY,
-    vector BLOB NOT NULL            -- 384 f32, little endian
+    vector BLOB NOT NULL            -- 384 f32, little endian, and their seal
 ) STRICT;
 
 CREATE TABLE titles(
@@ -88,12 +88,30 @@ CREATE VIRTUAL TABLE terms USING fts5vocab('fts', 'row');
 CREATE VIRTUAL TABLE occurrences USING fts5vocab('fts', 'instance');
 ";
 
+/// What is read of a document in an answer is what was written.
+const V2: &str = "
+ALTER TABLE documents ADD COLUMN seal INTEGER; -- of number, id, title and metadata
+";
+
 /// Stems words exactly as `fts` does: what is written to `words` can be read from `stems`.
 const STEMMER: &str = "
 CREATE VIRTUAL TABLE temp.words
     USING fts5(word, content = '', columnsize = 0, tokenize = 'porter unicode61');
 CREATE VIRTUAL TABLE temp.stems USING fts5vocab('temp', 'words', 'instance');
 ";
+
+/// Of what an answer shows of a document: the first bytes of a BLAKE3 hash.
+pub(super) fn document_seal(number: i64, id: &str, title: &str, metadata: &str) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    for part in [id, title, metadata] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let hash = hasher.finalize();
+    let (words, _) = hash.as_bytes().as_chunks::<8>();
+    i64::from_le_bytes(words[0])
+}
 
 /// The row that counts everything.
 #[derive(Debug, Clone, Copy)]
@@ -166,8 +184,12 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), IndexError> {
     made().map_err(|e| DbError::from(e).into())
 }
 
-/// Writes the tenant's name into a new file; refuses one that has another's.
-pub(super) fn claim(database: &Database, tenant: &TenantId) -> Result<(), IndexError> {
+/// Writes the tenant's name into a new file; refuses one that has another's, and one that has lost it.
+pub(super) fn claim(
+    database: &Database,
+    tenant: &TenantId,
+    made_before: bool,
+) -> Result<(), IndexError> {
     let owner = |connection: &Connection| {
         let sql = "SELECT tenant FROM state";
         connection
@@ -183,6 +205,7 @@ pub(super) fn claim(database: &Database, tenant: &TenantId) -> Result<(), IndexE
             found,
             expected: tenant.as_str().to_owned(),
         }),
+        None if made_before => Err(IndexError::Damaged("it has no state".to_owned())),
         None => database.write(|tx| {
             cut::here(Point::IndexUnclaimed);
             let sql = "INSERT INTO state VALUES (1, ?1, 0, 1, 1, 0, 0, 0)";

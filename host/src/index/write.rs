@@ -5,7 +5,7 @@
 use super::Index;
 use super::error::IndexError;
 use super::rows::Removed;
-use super::schema::State;
+use super::schema::{State, document_seal};
 use super::titles;
 use crate::corpus::{Chunk, Document, Embedding};
 use crate::cut::{self, Point};
@@ -111,12 +111,17 @@ impl Index {
         let mut statement = reader.prepare_cached(known_vector())?;
         let mut known = HashMap::new();
         for hash in hashes {
-            let read = |row: &crate::db::Row<'_>| row.get::<_, Vec<u8>>(0);
+            let read = |row: &crate::db::Row<'_>| {
+                Ok((
+                    row.get::<_, Vec<u8>>(0)?,
+                    row.get::<_, i64>(1)?.unsigned_abs(),
+                ))
+            };
             let blob = statement
                 .query_row(params![hash.0, self.model], read)
                 .optional()?;
-            if let Some(blob) = blob {
-                known.insert(*hash, super::vector::decode(&blob)?);
+            if let Some((blob, chunk)) = blob {
+                known.insert(*hash, super::vector::decode(chunk, &blob)?);
             }
         }
         Ok(known)
@@ -190,13 +195,13 @@ impl Index {
 /// The vector of a text, by its hash and the model's digest.
 fn known_vector() -> &'static str {
     if !law::holds(Law::SameText) {
-        return "SELECT vector FROM vectors WHERE ?1 <> ?2 LIMIT 1";
+        return "SELECT vector, chunk FROM vectors WHERE ?1 <> ?2 LIMIT 1";
     }
     if !law::holds(Law::SameModel) {
-        return "SELECT vector FROM chunks JOIN vectors ON vectors.chunk = chunks.id \
+        return "SELECT vector, chunk FROM chunks JOIN vectors ON vectors.chunk = chunks.id \
                 WHERE chunks.text_hash = ?1 AND ?2 <> '' LIMIT 1";
     }
-    "SELECT vector FROM chunks JOIN vectors ON vectors.chunk = chunks.id \
+    "SELECT vector, chunk FROM chunks JOIN vectors ON vectors.chunk = chunks.id \
      JOIN documents ON documents.number = chunks.document \
      JOIN models ON models.id = documents.model \
      WHERE chunks.text_hash = ?1 AND models.digest = ?2 LIMIT 1"
@@ -258,7 +263,7 @@ fn remove(tx: &Transaction<'_>, old: &Place, state: &mut State) -> Result<Remove
     Ok(Removed { first, end })
 }
 
-fn insert(
+pub(super) fn insert(
     tx: &Transaction<'_>,
     version: &NewVersion<'_>,
     model: &str,
@@ -269,7 +274,7 @@ fn insert(
     let count = version.chunks.len() as i64;
     let metadata = serde_json::to_string(&document.metadata)
         .map_err(|e| IndexError::Damaged(e.to_string()))?;
-    let sql = "INSERT INTO documents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let sql = "INSERT INTO documents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     tx.prepare_cached(sql)?.execute(params![
         number,
         document.id,
@@ -282,6 +287,7 @@ fn insert(
         state.next_chunk,
         count,
         document.text.len() as i64,
+        document_seal(number, &document.id, &document.title, &metadata),
     ])?;
     tx.prepare_cached("INSERT INTO texts VALUES (?1, ?2)")?
         .execute(params![number, document.text])?;
@@ -314,13 +320,7 @@ fn insert_chunk(
     new: &NewChunk,
     text: &str,
 ) -> Result<i64, IndexError> {
-    let text = new.chunk.text(text);
-    tx.prepare_cached("INSERT INTO fts(rowid, text) VALUES (?1, ?2)")?
-        .execute(params![id, text])?;
-    cut::here(Point::WordsIn);
-    let sql = "SELECT sz FROM fts_docsize WHERE id = ?1";
-    let size: Vec<u8> = tx.prepare_cached(sql)?.query_row([id], |row| row.get(0))?;
-    let words = varint(&size);
+    let words = insert_words(tx, id, new.chunk.text(text))?;
     let labels = match new.chunk.labels.as_slice() {
         [] => String::new(),
         some => serde_json::to_string(some).map_err(|e| IndexError::Damaged(e.to_string()))?,
@@ -330,8 +330,21 @@ fn insert_chunk(
         .execute(params![id, document, start, end, words, labels, new.hash.0])?;
     cut::here(Point::ChunkIn);
     tx.prepare_cached("INSERT INTO vectors VALUES (?1, ?2)")?
-        .execute(params![id, super::vector::encode(&new.embedding)])?;
+        .execute(params![
+            id,
+            super::vector::encode(id.unsigned_abs(), &new.embedding)
+        ])?;
     Ok(words)
+}
+
+/// Makes a chunk's text searchable: its length in words, as BM25 counts it.
+fn insert_words(tx: &Transaction<'_>, id: i64, text: &str) -> Result<i64, IndexError> {
+    tx.prepare_cached("INSERT INTO fts(rowid, text) VALUES (?1, ?2)")?
+        .execute(params![id, text])?;
+    cut::here(Point::WordsIn);
+    let sql = "SELECT sz FROM fts_docsize WHERE id = ?1";
+    let size: Vec<u8> = tx.prepare_cached(sql)?.query_row([id], |row| row.get(0))?;
+    Ok(varint(&size))
 }
 
 /// The model's number; it has one more document.

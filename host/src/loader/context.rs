@@ -1,6 +1,7 @@
 //! What all documents of one run have in common: their source, their limit, where they lie. Reads
 //! nothing.
 
+use super::encoding::Encoding;
 use super::error::LoadError;
 use super::walk::{File, Root};
 use crate::corpus::check_document_id;
@@ -17,6 +18,8 @@ pub struct LoadOptions {
     /// The most bytes of title and text that a document may have: the policy's `document_kib_max`.
     /// HTML files may have eight times as many, since most of a page is not text.
     pub document_bytes_max: u64,
+    /// What texts are read as that are not UTF-8 and have no byte-order mark; `None`: they are refused.
+    pub encoding: Option<Encoding>,
 }
 
 /// What all documents of one run have in common.
@@ -26,6 +29,7 @@ pub(super) struct Context {
     pub(super) prefix: String,
     pub(super) source: Option<String>,
     pub(super) document_bytes_max: u64,
+    pub(super) encoding: Option<Encoding>,
     pub(super) roots: Vec<Root>,
 }
 
@@ -46,6 +50,7 @@ impl Context {
             prefix: source.map(|name| format!("{name}/")).unwrap_or_default(),
             source: source.map(str::to_owned),
             document_bytes_max: options.document_bytes_max,
+            encoding: options.encoding,
             roots: Vec::new(),
         })
     }

@@ -64,6 +64,12 @@ pub enum LoadError {
         /// Which file.
         place: String,
     },
+    /// Somebody wrote to a file while it was read.
+    #[error("{place} changed while it was read")]
+    Unsteady {
+        /// Which file.
+        place: String,
+    },
     /// A link that led inside the folder leads elsewhere by now.
     #[error("{place} is a link that now leads outside the folder")]
     LinkMoved {
@@ -160,7 +166,7 @@ impl Explain for LoadError {
             Self::StdinTwice => "stdin-twice",
             Self::Duplicate { .. } | Self::Repeated { .. } => "duplicate-id",
             Self::Read { .. } => "file-unreadable",
-            Self::Changed { .. } | Self::LinkMoved { .. } => "file-changed",
+            Self::Changed { .. } | Self::LinkMoved { .. } | Self::Unsteady { .. } => "file-changed",
             Self::Name(_) => "file-name",
             Self::Id { .. } => "document-id",
             Self::TooLarge { .. } | Self::LineTooLong { .. } => "document-too-large",
@@ -197,6 +203,7 @@ impl Explain for LoadError {
                 "Ingest them in separate runs with different --source names, or rename one."
             }
             Self::Repeated { .. } => "Only the first was ingested; give each line its own id.",
+            Self::Unsteady { .. } => "Ingest it again when nobody writes to it.",
             Self::Name(_) => "Rename the file: its path becomes the document's id.",
             Self::Id { .. } => "Give it a shorter name without control characters.",
             Self::TooLarge { .. } | Self::LineTooLong { .. } => {
@@ -205,7 +212,9 @@ impl Explain for LoadError {
             Self::Binary { .. } => "Convert it to text first, or give it its true extension.",
             Self::Encoding {
                 encoding: "UTF-8", ..
-            } => "Convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8.",
+            } => {
+                "Say what it is with --encoding windows-1252, or convert it: iconv -f WINDOWS-1252 -t UTF-8."
+            }
             Self::Json { .. } => {
                 "Each line is one object: {\"id\": …, \"text\": …}, with \"title\" and \"metadata\" if wanted."
             }

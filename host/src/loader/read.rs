@@ -6,7 +6,7 @@ use super::error::LoadError;
 use super::loaded::{Loaded, Skip};
 use super::text::{self, Nul};
 use super::walk::{File, Kind, Links};
-use super::{html, place};
+use super::{encoding, html, place};
 use crate::corpus::{Document, Metadata, check_document_id};
 use rustix::fs::OFlags;
 use std::fs::OpenOptions;
@@ -103,7 +103,11 @@ fn assemble(
     } else {
         Nul::Refused
     };
-    let decoded = text::decode(bytes, name, nul)?;
+    let declared = match kind {
+        Kind::Html => encoding::declared(&bytes).or(context.encoding),
+        _ => context.encoding,
+    };
+    let decoded = text::decode(bytes, name, nul, declared)?;
     let (title, text) = match kind {
         Kind::Html => {
             let page = html::page(&decoded);
@@ -201,7 +205,8 @@ fn bounded(mut file: std::fs::File, place: &str, limit: u64) -> Result<Vec<u8>, 
         place: place.to_owned(),
         source,
     };
-    let size = file.metadata().map_err(failed)?.len();
+    let before = file.metadata().map_err(failed)?;
+    let size = before.len();
     let too_large = |bytes| LoadError::TooLarge {
         place: place.to_owned(),
         what: "file",
@@ -219,6 +224,14 @@ fn bounded(mut file: std::fs::File, place: &str, limit: u64) -> Result<Vec<u8>, 
         .map_err(failed)?;
     if bytes.len() as u64 > limit {
         return Err(too_large(bytes.len() as u64));
+    }
+    // Half of an old text and half of a new one would be a document that nobody wrote.
+    let after = file.metadata().map_err(failed)?;
+    let state = |metadata: &std::fs::Metadata| (metadata.len(), metadata.modified().ok());
+    if size > 0 && (state(&before) != state(&after) || bytes.len() as u64 != size) {
+        return Err(LoadError::Unsteady {
+            place: place.to_owned(),
+        });
     }
     Ok(bytes)
 }

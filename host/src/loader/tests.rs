@@ -24,6 +24,7 @@ fn options(source: Option<&str>) -> LoadOptions {
     LoadOptions {
         source: source.map(str::to_owned),
         document_bytes_max: MAX,
+        encoding: None,
     }
 }
 

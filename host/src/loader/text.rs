@@ -1,6 +1,7 @@
 //! Bytes become text here, or a reason why they are none; and a plain or Markdown text gives its
 //! title. Knows nothing of files.
 
+use super::encoding::{self, Encoding};
 use super::error::LoadError;
 
 /// The longest title taken from a text, in characters.
@@ -12,19 +13,34 @@ const FIRST_LINE_CHARS: usize = 120;
 /// Control characters that text has none or few of, up to this share of its bytes.
 const CONTROLS_RATIO_MAX: usize = 10;
 
-/// The text of `bytes`: UTF-8, or UTF-16 that says so by a byte-order mark. The mark is left out; line
-/// endings stay as they are. `nul` says whether NUL characters may occur.
-pub(super) fn decode(bytes: Vec<u8>, place: &str, nul: Nul) -> Result<String, LoadError> {
+/// The text of `bytes`: UTF-8, or UTF-16 that says so by a byte-order mark, else what is `declared`. The mark is
+/// left out; line endings stay as they are. `nul` says whether NUL characters may occur.
+pub(super) fn decode(
+    bytes: Vec<u8>,
+    place: &str,
+    nul: Nul,
+    declared: Option<Encoding>,
+) -> Result<String, LoadError> {
     let text = match bytes.as_slice() {
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes, place)?,
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes, place)?,
-        _ => {
-            refuse_binary(&bytes, place, nul)?;
-            return utf8(bytes, place);
-        }
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes, place, 2)?,
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes, place, 2)?,
+        _ => match declared.filter(|_| !is_plain_utf8(&bytes)) {
+            Some(Encoding::Windows1252) => encoding::windows_1252(&bytes),
+            Some(Encoding::Utf16Le) => utf16(&bytes, u16::from_le_bytes, place, 0)?,
+            Some(Encoding::Utf16Be) => utf16(&bytes, u16::from_be_bytes, place, 0)?,
+            None => {
+                refuse_binary(&bytes, place, nul)?;
+                return utf8(bytes, place);
+            }
+        },
     };
     refuse_binary(text.as_bytes(), place, nul)?;
     Ok(text)
+}
+
+/// ASCII in two bytes is valid UTF-8 too, with a NUL beside each letter.
+fn is_plain_utf8(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0)
 }
 
 /// Whether NUL characters may occur in a text.
@@ -47,7 +63,13 @@ fn utf8(mut bytes: Vec<u8>, place: &str) -> Result<String, LoadError> {
     })
 }
 
-fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, place: &str) -> Result<String, LoadError> {
+/// `before`: bytes of the file that come before `bytes`.
+fn utf16(
+    bytes: &[u8],
+    unit: fn([u8; 2]) -> u16,
+    place: &str,
+    before: usize,
+) -> Result<String, LoadError> {
     let wrong = |offset| LoadError::Encoding {
         place: place.to_owned(),
         encoding: "UTF-16",
@@ -55,10 +77,10 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, place: &str) -> Result<String, 
     };
     let (pairs, rest) = bytes.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(wrong(bytes.len() + 1));
+        return Err(wrong(before + bytes.len() - 1));
     }
     let mut text = String::with_capacity(bytes.len());
-    let mut offset = 2;
+    let mut offset = before;
     for character in char::decode_utf16(pairs.iter().copied().map(unit)) {
         let character = character.map_err(|_| wrong(offset))?;
         offset += 2 * character.len_utf16();
@@ -178,7 +200,27 @@ mod tests {
     use super::*;
 
     fn load(bytes: &[u8]) -> Result<String, LoadError> {
-        decode(bytes.to_vec(), "a.txt", Nul::Refused)
+        decode(bytes.to_vec(), "a.txt", Nul::Refused, None)
+    }
+
+    #[test]
+    fn what_is_declared_is_read_so_where_the_bytes_do_not_say_otherwise() {
+        let load = |bytes: &[u8], declared| {
+            decode(bytes.to_vec(), "a.txt", Nul::Refused, Some(declared)).unwrap()
+        };
+        assert_eq!(load(b"caf\xe9", Encoding::Windows1252), "café");
+        assert_eq!(load("café".as_bytes(), Encoding::Windows1252), "café");
+        assert_eq!(load(b"\xff\xfea\0", Encoding::Windows1252), "a");
+        assert_eq!(load(b"a\0\xe9\0", Encoding::Utf16Le), "aé");
+        assert_eq!(load(b"\0a\0b", Encoding::Utf16Be), "ab");
+        assert_eq!(load(b"plain", Encoding::Utf16Le), "plain");
+        let binary = decode(
+            b"\x7fELF\0\0\xe9".to_vec(),
+            "a",
+            Nul::Refused,
+            Some(Encoding::Windows1252),
+        );
+        assert!(matches!(binary, Err(LoadError::Binary { .. })));
     }
 
     #[test]
@@ -217,7 +259,15 @@ mod tests {
             );
         }
         assert!(load(b"\x1b[31mred\x1b[0m\x0c\n").is_ok());
-        assert!(decode(b"<p>some words\0</p>".to_vec(), "a.html", Nul::Allowed).is_ok());
+        assert!(
+            decode(
+                b"<p>some words\0</p>".to_vec(),
+                "a.html",
+                Nul::Allowed,
+                None
+            )
+            .is_ok()
+        );
     }
 
     #[test]

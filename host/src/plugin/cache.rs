@@ -162,6 +162,43 @@ impl Cache {
     }
 }
 
+impl Cache {
+    /// Artefacts of this engine that verify, and those that do not; the latter are removed if `remove` says so.
+    pub(super) fn check(&self, remove: bool) -> (usize, usize) {
+        let (mut whole, mut broken) = (0, 0);
+        let engine = format!("{:016x}", self.engine);
+        for file in std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let parts: Vec<&str> = name.trim_end_matches(".cwasm").splitn(3, '-').collect();
+            let &[digest, wasi, made_for] = parts.as_slice() else {
+                continue;
+            };
+            let Ok(digest) = Digest::try_from(digest.to_owned()) else {
+                continue;
+            };
+            let wasi = [Wasi::None, Wasi::Sandboxed]
+                .into_iter()
+                .find(|w| w.as_str() == wasi);
+            let Some(wasi) = wasi.filter(|_| made_for == engine) else {
+                continue;
+            };
+            if self.get(&digest, wasi).is_some() {
+                whole += 1;
+                continue;
+            }
+            broken += 1;
+            if remove {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+        (whole, broken)
+    }
+}
+
 /// Files that a process left which was killed are older than any compilation takes.
 const LEFT_BEHIND: Duration = Duration::from_secs(3_600);
 

@@ -1,12 +1,19 @@
 //! Is everything there and whole? Model, runtime, databases, caches: each finding with its fix.
 //!
-//! It looks and tells; it repairs nothing.
+//! Asked to, it makes anew what can be made of what is whole, and says what that left out. It removes nothing that
+//! cannot be made again: a damaged file stays beside the one that takes its place.
+
+mod tenants;
 
 use super::Runtime;
+use super::folder::DataFolder;
+use crate::catalog::{Rescued, rescue, tenant_folders};
 use crate::config::Config;
 use crate::db::Interrupt;
 use crate::embedder::Embedder;
-use crate::error::{Explain, chain};
+use crate::error::{Explain, Failure, chain};
+use crate::policy::Policy;
+use std::path::Path;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone)]
@@ -19,6 +26,8 @@ pub struct Finding {
     pub message: String,
     /// What to do, where something is to be done. On a finding that is `ok` it is a warning.
     pub fix: Option<String>,
+    /// What was done about it.
+    pub repaired: Option<String>,
 }
 
 impl Finding {
@@ -28,6 +37,16 @@ impl Finding {
             ok: true,
             message,
             fix: None,
+            repaired: None,
+        }
+    }
+
+    /// What was wrong, and is no more.
+    fn repaired(subject: &str, message: String, repaired: String) -> Self {
+        let repaired = Some(repaired);
+        Self {
+            repaired,
+            ..Self::good(subject, message)
         }
     }
 
@@ -38,6 +57,7 @@ impl Finding {
             ok: false,
             message,
             fix,
+            repaired: None,
         }
     }
 
@@ -48,11 +68,7 @@ impl Finding {
         }
     }
 
-    fn of<T>(
-        subject: &str,
-        outcome: Result<T, crate::error::Failure>,
-        said: impl Fn(T) -> String,
-    ) -> Self {
+    fn of<T>(subject: &str, outcome: Result<T, Failure>, said: impl Fn(T) -> String) -> Self {
         match outcome {
             Ok(value) => Self::good(subject, said(value)),
             Err(failure) => Self {
@@ -60,6 +76,7 @@ impl Finding {
                 ok: false,
                 message: failure.message,
                 fix: failure.hint,
+                repaired: None,
             },
         }
     }
@@ -86,6 +103,7 @@ pub(super) async fn machine(config: &Config) -> Vec<Finding> {
             ok: false,
             message: chain(&error),
             fix: Some(error.hint().unwrap_or_else(|| SETUP.to_owned())),
+            repaired: None,
         },
     });
     findings
@@ -130,18 +148,165 @@ fn machine_memory_mib() -> Option<u64> {
     Some(kib / 1024)
 }
 
+/// Looks at everything in and around a data folder, and repairs what can be if `repair` says so. Fails only where the
+/// folder cannot be had.
+pub async fn examine(data: &Path, repair: bool) -> Result<Vec<Finding>, Failure> {
+    let socket = check_socket(data, repair)?;
+    let mut findings = match Runtime::open(data) {
+        Ok(runtime) => runtime.doctor(repair).await,
+        Err(failure) if failure.code == "data-folder-held" => return Err(failure),
+        Err(failure) => without_runtime(data, &failure, repair).await,
+    };
+    let damaged = |finding: &Finding| finding.subject == CATALOG && !finding.ok;
+    if repair && findings.iter().any(damaged) {
+        findings = make_catalog_anew(data, findings).await?;
+    }
+    findings.extend(socket);
+    Ok(findings)
+}
+
+const CATALOG: &str = "catalog";
+
+/// The data folder cannot be used as it is.
+async fn without_runtime(data: &Path, failure: &Failure, repair: bool) -> Vec<Finding> {
+    let (config, mut findings) = match Config::load(data) {
+        Ok(config) => (config, vec![]),
+        Err(error) => {
+            let wrong = Finding::of("stockade.toml", Err::<(), _>(error.into()), |()| {
+                String::new()
+            });
+            (Config::default(), vec![wrong])
+        }
+    };
+    findings.extend(machine(&config).await);
+    let is_catalog = matches!(
+        &*failure.code,
+        "catalog-damaged" | "storage-corrupt" | "storage-foreign"
+    );
+    if findings
+        .iter()
+        .all(|finding| finding.subject != "stockade.toml")
+        || is_catalog
+    {
+        let subject = if is_catalog { CATALOG } else { "data folder" };
+        let fix = match is_catalog && !repair {
+            true => Some(CATALOG_FIX.to_owned()),
+            false => failure.hint.clone(),
+        };
+        findings.push(Finding {
+            fix,
+            ..Finding::of(subject, Err::<(), _>(failure.clone()), |()| String::new())
+        });
+    }
+    findings
+}
+
+const CATALOG_FIX: &str = "Put it back from a copy, or let `stockade doctor --repair` make it anew: of what can be read, \
+    and of the tenants' folders. Documents are not in it.";
+
+/// Makes the catalog anew, and looks at everything again.
+async fn make_catalog_anew(data: &Path, before: Vec<Finding>) -> Result<Vec<Finding>, Failure> {
+    let was = before
+        .into_iter()
+        .find(|finding| finding.subject == CATALOG);
+    let was = was.map_or_else(String::new, |finding| finding.message);
+    let held = DataFolder::take(data)?;
+    let strict = Policy::shipped("strict")?.bundle().to_json();
+    let rescued = rescue(data, &tenant_folders(data), &strict);
+    drop(held);
+    let rescued = match rescued {
+        Ok(rescued) => rescued,
+        Err(error) => {
+            let failure = Failure::from(error);
+            let message = format!("{was}; {}", failure.message);
+            return Ok(vec![Finding::bad(CATALOG, message, CATALOG_FIX)]);
+        }
+    };
+    let mut findings = Runtime::open(data)?.doctor(true).await;
+    findings.retain(|finding| finding.subject != CATALOG || !finding.ok);
+    findings.push(Finding::repaired(CATALOG, was, said(&rescued)));
+    findings.extend(incomplete(&rescued));
+    Ok(findings)
+}
+
+fn said(rescued: &Rescued) -> String {
+    let kept = format!("made anew; {} tenants as they were", rescued.whole.len());
+    match &rescued.aside {
+        Some(aside) => format!("{kept}; the damaged one is {}", aside.display()),
+        None => kept,
+    }
+}
+
+/// Tenants that have to be looked after: nothing runs for them until somebody did.
+fn incomplete(rescued: &Rescued) -> Vec<Finding> {
+    let torn = rescued.torn.iter().map(|name| {
+        let what = "some of its plugins, their uses or their breakers are lost; it is suspended";
+        let fix = format!("Look at `stockade plugin list {name}`, install what is missing, then `stockade tenant resume {name}`.");
+        Finding::warning(&format!("tenant {name}"), what.to_owned(), &fix)
+    });
+    let adopted = rescued.adopted.iter().map(|name| {
+        let what = "its policy and plugins are lost, its documents are there; it is suspended under policy strict";
+        let fix = format!("Give it its policy with `stockade tenant policy {name} FILE` and its plugins, then `stockade tenant resume {name}`.");
+        Finding::warning(&format!("tenant {name}"), what.to_owned(), &fix)
+    });
+    torn.chain(adopted).collect()
+}
+
+/// A socket that nobody listens on: whoever held the folder was killed.
+fn check_socket(data: &Path, repair: bool) -> Result<Option<Finding>, Failure> {
+    let path = data.join("control.sock");
+    if !path.exists() {
+        return Ok(None);
+    }
+    // Where somebody listens, the folder is held.
+    let _held = DataFolder::take(data)?;
+    let message = "left by a process that was killed".to_owned();
+    if !repair {
+        let fix = "Nothing: the next command that listens takes its place.";
+        return Ok(Some(Finding::warning("control.sock", message, fix)));
+    }
+    Ok(match std::fs::remove_file(&path) {
+        Ok(()) => Some(Finding::repaired(
+            "control.sock",
+            message,
+            "removed".to_owned(),
+        )),
+        Err(error) => Some(Finding::bad(
+            "control.sock",
+            error.to_string(),
+            "Remove it.",
+        )),
+    })
+}
+
 impl Runtime {
-    /// Looks at everything.
-    pub async fn doctor(&self) -> Vec<Finding> {
+    /// Looks at everything, and repairs what of it does not need the catalog to be closed.
+    async fn doctor(&self, repair: bool) -> Vec<Finding> {
         let mut findings = machine(&self.config).await;
         findings.push(Finding::of("engine", self.guests(), |_| {
             format!("{} guest threads", self.config.guest_threads)
         }));
-        findings.push(self.check_database("catalog", self.catalog.database()));
+        findings.push(self.check_catalog(repair));
         findings.extend(self.check_plugins());
-        findings.extend(self.check_tenants());
+        findings.extend(self.check_artefacts(repair));
+        findings.extend(self.check_tenants(repair));
+        findings.extend(self.check_folders(repair));
         findings.push(self.check_memory());
         findings
+    }
+
+    fn check_artefacts(&self, repair: bool) -> Option<Finding> {
+        let (whole, broken) = self.guests().ok()?.loader.check_cache(repair);
+        let subject = "compiled plugins";
+        if broken == 0 {
+            return Some(Finding::good(subject, format!("{whole} verify")));
+        }
+        let message = format!("{broken} do not verify, {whole} do");
+        if repair {
+            return Some(Finding::repaired(subject, message, "removed".to_owned()));
+        }
+        let fix = "Nothing: they are never loaded, and compiled again when they are needed.";
+        Some(Finding::warning(subject, message, fix))
     }
 
     /// Whether the machine has the memory that the policies promise to guests, should all ask at once.
@@ -175,44 +340,19 @@ impl Runtime {
         Finding::warning(subject, message, fix)
     }
 
-    fn check_database(&self, subject: &str, database: &crate::db::Database) -> Finding {
-        let fix = "Restore it from a backup; other files are not touched.";
+    fn check_catalog(&self, repair: bool) -> Finding {
+        let database = self.catalog.database();
         match database.quick_check(&Interrupt::never()) {
             Ok(problems) if problems.is_empty() => {
-                Finding::good(subject, database.path().display().to_string())
+                if repair {
+                    // What is left to copy is copied by whoever comes next.
+                    let _ = database.checkpoint();
+                }
+                Finding::good(CATALOG, database.path().display().to_string())
             }
-            Ok(problems) => Finding::bad(subject, problems.join("; "), fix),
-            Err(error) => Finding::bad(subject, chain(&error), fix),
+            Ok(problems) => Finding::bad(CATALOG, problems.join("; "), CATALOG_FIX),
+            Err(error) => Finding::bad(CATALOG, chain(&error), CATALOG_FIX),
         }
-    }
-
-    fn check_tenants(&self) -> Vec<Finding> {
-        let records = match self.catalog.tenants() {
-            Ok(records) => records,
-            Err(error) => {
-                let fix = "Restore the catalog from a backup.";
-                return vec![Finding::bad("tenants", chain(&error), fix)];
-            }
-        };
-        let mut findings = vec![];
-        for record in records {
-            let policy = self.policy(&record.name).map(|policy| policy.name.clone());
-            findings.push(Finding::of(
-                &format!("policy of {}", record.name),
-                policy,
-                |name| name,
-            ));
-            if self.tenant_folder(&record.name).join("index.db").exists() {
-                let subject = format!("index of {}", record.name);
-                findings.push(match self.index(&record.name) {
-                    Ok(index) => self.check_database(&subject, index.database()),
-                    Err(failure) => {
-                        Finding::of(&subject, Err::<(), _>(failure), |()| String::new())
-                    }
-                });
-            }
-        }
-        findings
     }
 
     fn check_plugins(&self) -> Vec<Finding> {

@@ -37,6 +37,25 @@ pub enum RuntimeError {
         "no plugin is run: the thread that enforces time limits has not shown itself for a second"
     )]
     Unhealthy,
+    /// A tenant of that name is there.
+    #[error("there is a tenant '{0}' already")]
+    Exists(TenantId),
+    /// The folder of an earlier tenant of that name is there.
+    #[error("{path} has documents of an earlier tenant '{tenant}'")]
+    LeftFolder {
+        /// Which tenant.
+        tenant: TenantId,
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// The process may open too few files.
+    #[error("this process may open {files} files, and needs {needed}")]
+    OpenFiles {
+        /// How many it may.
+        files: u64,
+        /// How many it needs at least.
+        needed: u64,
+    },
     /// No threads.
     #[error("cannot start threads")]
     Threads(#[source] std::io::Error),
@@ -155,6 +174,9 @@ impl Explain for RuntimeError {
             Self::Acks { .. } => "acks",
             Self::Held { .. } => "data-folder-held",
             Self::Unhealthy => "unhealthy",
+            Self::Exists(_) => "tenant-exists",
+            Self::LeftFolder { .. } => "tenant-folder",
+            Self::OpenFiles { .. } => "open-files",
             Self::Threads(_) => "threads",
             Self::Read { .. } => "read",
             Self::Label(_) | Self::Reserved(_) => "label",
@@ -176,7 +198,7 @@ impl Explain for RuntimeError {
         match self {
             _ if self.is_full() => Blame::Host,
             Self::Unhealthy | Self::Threads(_) | Self::Builtin(..) => Blame::Host,
-            Self::Held { .. } => Blame::Limit,
+            Self::Held { .. } | Self::OpenFiles { .. } => Blame::Limit,
             Self::Trial(stop) => stop.blame,
             Self::BreakerOpen { .. } | Self::Quarantined { .. } => Blame::Guest,
             _ => Blame::Caller,
@@ -186,7 +208,7 @@ impl Explain for RuntimeError {
     fn exit(&self) -> Exit {
         match self {
             _ if self.is_full() => Exit::HostFault,
-            Self::Held { .. } | Self::BreakerOpen { .. } => Exit::Refused,
+            Self::Held { .. } | Self::BreakerOpen { .. } | Self::OpenFiles { .. } => Exit::Refused,
             Self::Quarantined { .. } => Exit::Partial,
             Self::Unhealthy | Self::Threads(_) | Self::Builtin(..) => Exit::HostFault,
             _ => Exit::Usage,
@@ -197,6 +219,13 @@ impl Explain for RuntimeError {
         Some(match self {
             _ if self.is_full() => FREE_SPACE.to_owned(),
             Self::Folder { .. } => "Name another with --data or $STOCKADE_DATA.".to_owned(),
+            Self::Exists(name) => format!(
+                "Restore under another name, or put the backup in the place of '{name}' with --replace."
+            ),
+            Self::LeftFolder { .. } => {
+                "Bring the tenant back with `stockade doctor --repair`, or remove the folder.".to_owned()
+            }
+            Self::OpenFiles { .. } => "Raise the limit of open files: `ulimit -n`.".to_owned(),
             Self::Held { .. } => "Wait until it ends, or name another with --data.".to_owned(),
             Self::NoTask(_) => "`stockade ps` lists those that are.".to_owned(),
             Self::Unhealthy => {

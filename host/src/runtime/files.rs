@@ -54,21 +54,27 @@ impl Runtime {
         labels_max: u64,
     ) -> Result<(), Failure> {
         let _nobody_sweeps = lock(&self.installing);
-        let path = self.plugin_file(&plugin.digest);
         let tell = || self.catalog.install(tenant, label, plugin, labels_max);
         if !law::holds(Law::BytesBeforeRow) {
             self.breakers.forget(tenant, tell)?;
         }
+        self.write_plugin(&plugin.digest, bytes)?;
+        if law::holds(Law::BytesBeforeRow) {
+            self.breakers.forget(tenant, tell)?;
+        }
+        cut::here(Point::PluginNamed);
+        Ok(())
+    }
+
+    /// Writes a plugin's bytes, which stay as long as a row names them or they are being installed.
+    pub(super) fn write_plugin(&self, digest: &Digest, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.plugin_file(digest);
         write(&path, bytes).map_err(|source| PluginError::Io {
             what: "write",
             path,
             source,
         })?;
         cut::here(Point::PluginMoved);
-        if law::holds(Law::BytesBeforeRow) {
-            self.breakers.forget(tenant, tell)?;
-        }
-        cut::here(Point::PluginNamed);
         Ok(())
     }
 
@@ -80,6 +86,7 @@ impl Runtime {
     pub(super) fn sweep_plugins(&self) -> Result<(), Failure> {
         let installing = lock(&self.installing);
         let mut needed: HashSet<String> = self.catalog.digests()?.into_iter().collect();
+        needed.extend(installing.iter().map(Digest::to_string));
         if let Ok(files) = std::fs::read_dir(self.data().join("plugins")) {
             for file in files.flatten() {
                 let name = file.file_name().to_string_lossy().into_owned();
@@ -89,7 +96,6 @@ impl Runtime {
                 }
             }
         }
-        needed.extend(installing.iter().map(Digest::to_string));
         needed.extend(BUILTINS.iter().map(|b| Digest::of(b.bytes).to_string()));
         sweep_artefacts(&self.data().join("cache"), &|digest| {
             needed.contains(digest)

@@ -57,6 +57,7 @@ impl Runtime {
         let options = LoadOptions {
             source: request.source.clone(),
             document_bytes_max: policy.ingest.document_kib_max << 10,
+            encoding: request.encoding,
         };
         let paths = request.paths.clone();
         let planned = tokio::task::spawn_blocking(move || plan(&paths, &options));
@@ -119,7 +120,8 @@ impl Runtime {
             index.delete(&documents)
         };
         let deleted = tokio::task::spawn_blocking(delete).await;
-        Ok(deleted.map_err(|e| Stop::host(Phase::Commit, &e.to_string()))??)
+        let deleted = deleted.map_err(|e| Stop::host(Phase::Commit, &e.to_string()))?;
+        deleted.map_err(|error| self.noted(tenant, error.into()))
     }
 }
 
@@ -385,7 +387,8 @@ impl Driver {
             }
             Err(error) => {
                 report.quarantined += u64::from(error.is_quarantine());
-                self.fail(document, error.into());
+                let failure = self.runtime.noted(&self.tenant, error.into());
+                self.fail(document, failure);
             }
         }
     }

@@ -130,7 +130,7 @@ impl Runtime {
             agent.digest,
             model,
             question.options,
-            outcome?,
+            outcome.map_err(|error| self.noted(&asked.task.tenant, error.into()))?,
         ))
     }
 

@@ -333,13 +333,16 @@ impl Runtime {
     }
 
     /// An installed plugin's bytes. A file that is not what its name says is refused.
-    fn bytes_of(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
+    pub(super) fn bytes_of(&self, digest: &Digest) -> Result<Vec<u8>, Failure> {
         let path = self.plugin_file(digest);
         let read = std::fs::read(&path);
-        let bytes = read.map_err(|source| PluginError::Io {
-            what: "read",
-            path,
-            source,
+        let bytes = read.map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => PluginError::Damaged { digest: *digest },
+            _ => PluginError::Io {
+                what: "read",
+                path,
+                source,
+            },
         })?;
         match Digest::of(&bytes) == *digest {
             true => Ok(bytes),

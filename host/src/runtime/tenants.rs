@@ -6,11 +6,11 @@ use super::{Runtime, RuntimeError, builtin, lock, removal};
 use crate::catalog::{AgentVersion, TenantRecord};
 use crate::corpus::TenantId;
 use crate::error::Failure;
+use crate::index::Counts;
 use crate::plugin::Digest;
 use crate::policy::Policy;
 use crate::task::{Reason, TaskId};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// What a stop says where its tenant is suspended.
 pub(super) const SUSPENDED: &str = "the tenant is suspended";
@@ -42,6 +42,8 @@ pub struct TenantInfo {
     pub uses: Vec<(String, String)>,
     /// What came of its questions, by version of the agent that was asked.
     pub answers: Vec<AgentAnswers>,
+    /// What is damaged, where something is: then what is not known is 0 or empty.
+    pub problem: Option<String>,
 }
 
 impl Runtime {
@@ -52,6 +54,8 @@ impl Runtime {
         if self.catalog.tenant(name).is_err() {
             removal::finish(&self.tenants_folder(), name)?;
         }
+        self.finish_moves()?;
+        self.refuse_left_folder(name)?;
         self.catalog.add_tenant(name, &policy.bundle().to_json())?;
         self.gates.resize(name, policy);
         self.registry.admit(name);
@@ -62,9 +66,25 @@ impl Runtime {
     pub fn set_policy(&self, name: &TenantId, policy: &Policy) -> Result<(), Failure> {
         let _changing = lock(&self.changes);
         self.catalog.set_policy(name, &policy.bundle().to_json())?;
-        lock(&self.policies).remove(name);
+        lock(&self.policies).forget(name);
         self.gates.resize(name, policy);
         Ok(())
+    }
+
+    /// A new tenant must not come into what an earlier one of its name left.
+    pub(super) fn refuse_left_folder(&self, name: &TenantId) -> Result<(), Failure> {
+        let path = self.tenant_folder(name);
+        let left = ["index.db", "index.made"]
+            .iter()
+            .any(|file| path.join(file).exists());
+        match left && self.catalog.tenant(name).is_err() {
+            true => Err(RuntimeError::LeftFolder {
+                tenant: name.clone(),
+                path,
+            }
+            .into()),
+            false => Ok(()),
+        }
     }
 
     /// Removes a tenant with its documents and plugins, ending its tasks. After a crash it is there whole, or
@@ -81,7 +101,8 @@ impl Runtime {
             open.remove(name);
         }
         self.registry.refuse(name, "the tenant was removed");
-        lock(&self.policies).remove(name);
+        lock(&self.policies).forget(name);
+        lock(&self.damaged).remove(name);
         self.breakers.forget_tenant(name);
         self.answers.forget(name, None);
         removal::finish(&self.tenants_folder(), name)?;
@@ -112,13 +133,55 @@ impl Runtime {
         }
     }
 
-    /// All tenants, by name.
+    /// All tenants, by name. One of which something is damaged says so, and the others are listed.
     pub fn tenants(&self) -> Result<Vec<TenantInfo>, Failure> {
         let records = self.catalog.tenants()?;
-        records
-            .iter()
-            .map(|record| self.describe_tenant(record))
-            .collect()
+        let describe = |record: &TenantRecord| {
+            let described = self.describe_tenant(record);
+            described.unwrap_or_else(|failure| self.ailing_tenant(record, failure))
+        };
+        Ok(records.iter().map(describe).collect())
+    }
+
+    fn ailing_tenant(&self, record: &TenantRecord, failure: Failure) -> TenantInfo {
+        let policy = lock(&self.policies).read(record).ok();
+        TenantInfo {
+            name: record.name.clone(),
+            policy: policy.as_ref().map_or_else(String::new, |p| p.name.clone()),
+            policy_digest: policy.map_or_else(String::new, |p| p.digest_hex()),
+            suspended: record.suspended,
+            documents: 0,
+            chunks: 0,
+            storage_bytes: 0,
+            index_generation: 0,
+            quarantined: 0,
+            plugins: vec![],
+            uses: vec![],
+            answers: vec![],
+            problem: Some(failure.message),
+        }
+    }
+
+    /// What a tenant's index holds; `None` where it has none yet. One that is closed is not opened for it, if that can
+    /// be helped.
+    fn counts(&self, name: &TenantId) -> Result<Option<Counts>, Failure> {
+        let folder = self.tenant_folder(name);
+        let files = ["index.db", "index.made"];
+        if !files.iter().any(|file| folder.join(file).exists()) {
+            return Ok(None);
+        }
+        let mut open = lock(&self.indexes);
+        if open.get(name).is_none() {
+            // Nobody opens it meanwhile.
+            if let Some(counts) = crate::index::glance(&folder)? {
+                return Ok(Some(counts));
+            }
+        }
+        drop(open);
+        let counts = self.index(name)?.counts();
+        Ok(Some(
+            counts.map_err(|error| self.noted(name, error.into()))?,
+        ))
     }
 
     /// One tenant.
@@ -127,12 +190,12 @@ impl Runtime {
     }
 
     fn describe_tenant(&self, record: &TenantRecord) -> Result<TenantInfo, Failure> {
-        let policy: Arc<Policy> = self.policy(&record.name)?;
-        let file = self.tenant_folder(&record.name).join("index.db");
-        let counts = match file.exists() {
-            true => Some(self.index(&record.name)?.counts()?),
-            false => None,
+        let known = lock(&self.policies).get(&record.name);
+        let policy = match known {
+            Some(policy) => policy,
+            None => lock(&self.policies).read(record)?,
         };
+        let counts = self.counts(&record.name)?;
         let uses = self.catalog.uses(&record.name)?;
         Ok(TenantInfo {
             name: record.name.clone(),
@@ -150,6 +213,7 @@ impl Runtime {
                 .into_iter()
                 .map(|used| (used.role.to_string(), used.label))
                 .collect(),
+            problem: None,
         })
     }
 

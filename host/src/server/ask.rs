@@ -8,8 +8,9 @@ use super::error::ServerError;
 use super::listen::{SOCKET, near};
 use super::routes::router;
 use crate::api::{
-    AskedJson, KilledJson, QueryJson, ReceiptJson, ReplayJson, SuspendedJson, TasksJson,
-    TenantJson, TenantPolicyJson, TenantsJson,
+    AskedJson, BackupJson, BackupToJson, KilledJson, QueryJson, ReceiptJson, ReplayJson,
+    RestoreFromJson, RestoreJson, SuspendedJson, TasksJson, TenantJson, TenantPolicyJson,
+    TenantsJson,
 };
 use crate::corpus::TenantId;
 use crate::error::Failure;
@@ -43,6 +44,8 @@ pub struct Ask<T> {
     body: Option<Value>,
     /// No longer than this, where it is not work that takes as long as it takes.
     time: Option<Duration>,
+    /// Where it was done once, a second time would be refused.
+    once: bool,
     answer: PhantomData<fn() -> T>,
 }
 
@@ -53,6 +56,7 @@ impl<T> Ask<T> {
             path,
             body: None,
             time: Some(QUICK),
+            once: false,
             answer: PhantomData,
         }
     }
@@ -61,9 +65,10 @@ impl<T> Ask<T> {
         Self::new(method, format!("/v1/tenants/{tenant}{what}"))
     }
 
-    /// Whether it must not be sent a second time: the task of that number may be another one by then.
+    /// Whether it must not be sent a second time: the task of that number may be another one by then, and what was
+    /// restored is there.
     pub fn happens_once(&self) -> bool {
-        self.method == Method::DELETE
+        self.once || self.method == Method::DELETE
     }
 
     fn request(&self) -> Result<Request<Body>, ServerError> {
@@ -154,6 +159,27 @@ impl Ask<ReplayJson> {
         let mut ask = Self::of_tenant(Method::POST, name, "/replay");
         ask.body = serde_json::to_value(receipt).ok();
         ask.time = None;
+        ask
+    }
+}
+
+impl Ask<BackupJson> {
+    /// Write all that is a tenant's into a file, by its absolute path.
+    pub fn backup(name: &TenantId, to: &BackupToJson) -> Self {
+        let mut ask = Self::of_tenant(Method::POST, name, "/backup");
+        ask.body = serde_json::to_value(to).ok();
+        ask.time = None;
+        ask
+    }
+}
+
+impl Ask<RestoreJson> {
+    /// Make a tenant what a file says, by its absolute path.
+    pub fn restore(name: &TenantId, from: &RestoreFromJson) -> Self {
+        let mut ask = Self::of_tenant(Method::POST, name, "/restore");
+        ask.body = serde_json::to_value(from).ok();
+        ask.time = None;
+        ask.once = true;
         ask
     }
 }

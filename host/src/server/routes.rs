@@ -6,8 +6,9 @@ use super::answer::{Outcome, Refused, Said, Sent};
 use super::error::ServerError;
 use super::questions::Questions;
 use crate::api::{
-    AskedJson, KilledJson, QueryJson, ReceiptJson, ReplayJson, SuspendedJson, TasksJson,
-    TenantJson, TenantPolicyJson, TenantsJson,
+    AskedJson, BackupJson, BackupToJson, KilledJson, QueryJson, ReceiptJson, ReplayJson,
+    RestoreFromJson, RestoreJson, SuspendedJson, TasksJson, TenantJson, TenantPolicyJson,
+    TenantsJson,
 };
 use crate::corpus::TenantId;
 use crate::error::Failure;
@@ -21,6 +22,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::routing::{delete, get, post};
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What every handler has.
@@ -42,6 +44,8 @@ pub fn router(runtime: Arc<Runtime>) -> Router {
         .route("/suspend", post(suspend))
         .route("/resume", post(resume))
         .route("/tasks", delete(suspend))
+        .route("/backup", post(backup))
+        .route("/restore", post(restore))
         .route("/query", post(query))
         .route("/replay", post(replay));
     Router::new()
@@ -172,6 +176,38 @@ async fn set_suspended(host: Host, name: TenantId, suspended: bool) -> Outcome<S
         suspended,
         ended,
     }))
+}
+
+/// Whoever asks and goes away gives it up.
+async fn backup(
+    State(host): State<Host>,
+    Named(name): Named<TenantId>,
+    Sent(BackupToJson { file }): Sent<BackupToJson>,
+) -> Outcome<BackupJson> {
+    refuse_relative(&file)?;
+    let made = host.runtime.backup(&name, &file).await?;
+    Ok(Said(BackupJson::new(name.to_string(), file, made)))
+}
+
+async fn restore(
+    State(host): State<Host>,
+    Named(name): Named<TenantId>,
+    Sent(RestoreFromJson { file, replace }): Sent<RestoreFromJson>,
+) -> Outcome<RestoreJson> {
+    refuse_relative(&file)?;
+    let restored = host.runtime.restore(&name, &file, replace).await?;
+    Ok(Said(RestoreJson::new(name.to_string(), restored)))
+}
+
+/// Two processes may be in different folders.
+fn refuse_relative(file: &Path) -> Result<(), ServerError> {
+    match file.is_absolute() {
+        true => Ok(()),
+        false => Err(ServerError::Body(format!(
+            "{} is no absolute path",
+            file.display()
+        ))),
+    }
 }
 
 /// Whoever asks and goes away ends the task.

@@ -11,6 +11,7 @@ const MAX: u64 = 1 << 10;
 fn context() -> Context {
     Context::new(&LoadOptions {
         source: None,
+        encoding: None,
         document_bytes_max: MAX,
     })
     .unwrap()

@@ -5,6 +5,7 @@ use super::super::lock;
 use super::EndedEarly;
 use crate::error::Failure;
 use crate::ingest::Fate;
+use crate::loader::Encoding;
 use crate::plugin::Digest;
 use crate::task::Reason;
 use serde::Serialize;
@@ -26,6 +27,8 @@ pub struct IngestRequest {
     pub no_reuse: bool,
     /// Try documents in quarantine again.
     pub retry_quarantined: bool,
+    /// What texts are read as that are not UTF-8 and have no byte-order mark; `None`: they are refused.
+    pub encoding: Option<Encoding>,
 }
 
 impl IngestRequest {
@@ -37,6 +40,7 @@ impl IngestRequest {
             sync: false,
             no_reuse: false,
             retry_quarantined: false,
+            encoding: None,
         }
     }
 }
