@@ -4,8 +4,10 @@
 //! Types and conversions; no behaviour.
 
 mod bench;
+mod bench_fairness;
 mod bench_query;
 mod bench_sandbox;
+mod bench_start;
 mod evaluate;
 mod neighbour;
 mod project;
@@ -16,14 +18,17 @@ mod tasks;
 mod tenants;
 
 pub use bench::{
-    BenchIngestJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchVectorsJson,
-    BenchWorkloadJson, SpreadJson,
+    BenchCostJson, BenchIngestJson, BenchMachineJson, BenchPartJson, BenchProductJson,
+    BenchPublishedJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchTargetJson,
+    BenchVectorsJson, BenchWorkloadJson, SpreadJson,
 };
+pub use bench_fairness::{BenchFairnessJson, FairnessQueriesJson, FairnessShareJson};
 pub use bench_query::{BenchQueryAgentJson, BenchQueryJson};
 pub use bench_sandbox::{
     BenchDeterminismJson, BenchKillsJson, BenchSandboxJson, BenchSoakJson, BenchSoakMeterJson,
     BenchStartJson,
 };
+pub use bench_start::{BenchProgramStartJson, BenchStartsJson};
 pub use evaluate::{
     BootstrapJson, EvalAgentJson, EvalFailureJson, EvalJson, EvalMeasuresJson, LatencyJson,
     RatiosJson, ShadowAnswersJson, ShadowJson,

@@ -1,15 +1,18 @@
 //! `cargo xtask …`: set-up, demo, test, benchmark. This file turns arguments into one command and
 //! an error into an exit code; it does not know how any command does its work.
 
+mod baseline;
 mod bench;
 mod cache;
 mod check;
 mod demo;
 mod fetch;
 mod fuzz;
+mod numbers;
 mod peers;
 mod process;
 mod setup;
+mod study;
 mod ui;
 mod workspace;
 
@@ -26,8 +29,12 @@ cargo xtask COMMAND
   setup [--only STEP]…    bring and build what Stockade needs: onnxruntime, model, toolchain, guests, host;
                           only for tests: python-guest
   demo                    set up, then a tour: two tenants, their plugins, three questions, one bad neighbour
-  test [--only STEP]…     set up, then check: fmt, clippy, deny, advisories, test, doc
+  test [--only STEP]…     set up, then check: fmt, clippy, deny, advisories, dockerfile, test, doc
   bench ARGUMENTS…        set up, then `stockade bench ARGUMENTS…` (see `cargo xtask bench --help`)
+  bench --baseline REV    the micro-benchmarks of another commit and of this working tree, in turn
+  study                   every measurement of speed that the documents show (about half an hour), and fill
+                          them in; --without-peers, --rounds N, --only ingest|fairness|starts
+  numbers                 fill the documents from the reports in docs/runs
   fuzz ARGUMENTS…         set up, then search for inputs that break what reads strangers' bytes (see `fuzz --help`)
   peers                   the Python environment that `bench --peers` compares with (a few minutes, 6 GB)
 
@@ -44,6 +51,8 @@ enum Command {
     Test { only: Vec<String> },
     Bench { arguments: Vec<String> },
     Fuzz { arguments: Vec<String> },
+    Study { asked: study::Asked },
+    Numbers,
     Peers,
 }
 
@@ -78,6 +87,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Test { only } => check::run(&cache, &workspace, only),
         Command::Bench { arguments } => bench::run(&cache, &workspace, arguments),
         Command::Fuzz { arguments } => fuzz::run(&cache, &workspace, arguments),
+        Command::Study { asked } => study::run(&cache, &workspace, asked),
+        Command::Numbers => numbers::run(&workspace).map(|()| ExitCode::SUCCESS),
         Command::Peers => peers::run(&cache).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -99,6 +110,8 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
             arguments: rest.to_vec(),
         }),
         "demo" => none(rest).map(|()| Command::Demo),
+        "study" => study::parse(rest).map(|asked| Command::Study { asked }),
+        "numbers" => none(rest).map(|()| Command::Numbers),
         "peers" => none(rest).map(|()| Command::Peers),
         other => Err(format!("There is no command `{other}`.")),
     }
