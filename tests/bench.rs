@@ -3,14 +3,27 @@
 use crate::support::{Bench, arg, interrupt, wait_until};
 
 const COLUMNS: &str = "scenario,num_docs,chunk_size,num_workers,duration_s,docs_per_s,cpu_mean,cpu_max,\
-                       mem_peak_mb,round,chunks,tokens_per_s,startup_s,guest_share";
+                       mem_peak_mb,round,chunks,tokens_per_s,startup_s,guest_share,product_gflops,hardware_share";
+
+/// What of ours runs where nothing is left out, in the order of the rows.
+const OURS: [&str; 5] = [
+    "sandboxed",
+    "threads",
+    "processes",
+    "loop",
+    "sandboxed-reuse",
+];
 
 #[test]
 fn a_small_round_measures_everything_and_leaves_nothing() {
     let bench = Bench::new();
     let temporary = bench.path("temporary");
     std::fs::create_dir_all(&temporary).unwrap();
-    let csv = bench.path("rows.csv");
+    let (csv, plots, report) = (
+        bench.path("rows.csv"),
+        bench.path("plots"),
+        bench.path("report.md"),
+    );
     let arguments = [
         "--json",
         "bench",
@@ -19,11 +32,11 @@ fn a_small_round_measures_everything_and_leaves_nothing() {
         "20",
         "--rounds",
         "1",
-        "--csv",
-        arg(&csv),
     ];
     let output = bench
         .command(&arguments)
+        .args(["--csv", arg(&csv), "--plot", arg(&plots)])
+        .args(["--report", arg(&report)])
         .env("TMPDIR", &temporary)
         .output()
         .unwrap();
@@ -34,29 +47,20 @@ fn a_small_round_measures_everything_and_leaves_nothing() {
     );
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["workload"]["documents"], 20, "{said}");
-    assert!(said["workload"]["chunks"].as_u64() >= Some(20), "{said}");
-    let scenario = &said["scenarios"][0];
-    assert_eq!(scenario["scenario"], "sandboxed");
-    for column in [
-        "docs_per_s",
-        "tokens_per_s",
-        "cpu_mean",
-        "mem_peak_mb",
-        "startup_s",
-        "guest_share",
-    ] {
-        assert!(
-            scenario[column]["median"].as_f64() > Some(0.0),
-            "{column}: {said}"
-        );
-    }
-    assert!(
-        said["vectors"].is_null() && said["ratios"].as_array().unwrap().is_empty(),
-        "{said}"
-    );
+    every_scenario_did_the_same_work(&said);
     let rows = std::fs::read_to_string(csv).unwrap();
     assert_eq!(rows.lines().next(), Some(COLUMNS));
-    assert_eq!(rows.lines().count(), 2);
+    assert_eq!(rows.lines().count(), 1 + OURS.len());
+    for name in ["throughput", "cpu", "memory", "efficiency", "scaling"] {
+        for end in ["svg", "png"] {
+            let picture = plots.join(format!("{name}.{end}"));
+            assert!(picture.metadata().unwrap().len() > 1_000, "{picture:?}");
+        }
+    }
+    let report = std::fs::read_to_string(report).unwrap();
+    for word in ["table:ingest ", "`processes`", "Python 3.14t (published)"] {
+        assert!(report.contains(word), "{word}: {report}");
+    }
     assert_eq!(
         std::fs::read_dir(&temporary).unwrap().count(),
         0,
@@ -68,6 +72,157 @@ fn a_small_round_measures_everything_and_leaves_nothing() {
     );
 }
 
+fn every_scenario_did_the_same_work(said: &serde_json::Value) {
+    let names: Vec<&str> = said["scenarios"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["scenario"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, OURS);
+    for one in said["scenarios"].as_array().unwrap() {
+        for column in ["docs_per_s", "tokens_per_s", "mem_peak_mb", "startup_s"] {
+            assert!(
+                one[column]["median"].as_f64() > Some(0.0),
+                "{column}: {one}"
+            );
+        }
+        let (guests, reused) = (
+            one["scenario"].as_str().unwrap().starts_with("sandboxed"),
+            one["scenario"] == "sandboxed-reuse",
+        );
+        assert_eq!(one["guest_share"].is_null(), !guests, "{one}");
+        assert_eq!(one["hardware_share"].is_null(), reused, "{one}");
+    }
+    let rows = said["rows"].as_array().unwrap();
+    let chunks = &rows[0]["chunks"];
+    assert!(chunks.as_u64() >= Some(20), "{said}");
+    assert!(rows.iter().all(|row| &row["chunks"] == chunks), "{said}");
+    let product = &said["products"][0];
+    assert!(product["gflops"]["median"].as_f64() > Some(0.0), "{said}");
+    let over: Vec<&str> = said["ratios"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|ratio| ratio["over"].as_str().unwrap())
+        .collect();
+    assert_eq!(over, ["threads", "processes", "loop", "sandboxed-reuse"]);
+    let target = |word: &str| {
+        let mut targets = said["targets"].as_array().unwrap().iter();
+        let found = targets.find(|one| one["target"].as_str().unwrap().contains(word));
+        found.unwrap()["met"].clone()
+    };
+    assert!(target("python-threads").is_null());
+    assert!(target("threads / loop").is_boolean());
+    assert!(said["vectors"].is_null(), "{said}");
+}
+
+#[test]
+fn documents_workers_and_scenarios_can_be_chosen() {
+    let bench = Bench::new();
+    let said = bench.json(&[
+        "bench",
+        "ingest",
+        "--documents",
+        "6,12",
+        "--rounds",
+        "2",
+        "--workers",
+        "1,2",
+        "--scenarios",
+        "threads",
+    ]);
+    let rows: Vec<(&str, u64, u64, u64)> = said["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let number = |column: &str| row[column].as_u64().unwrap();
+            (
+                row["scenario"].as_str().unwrap(),
+                number("num_docs"),
+                number("num_workers"),
+                number("round"),
+            )
+        })
+        .collect();
+    assert_eq!(rows.len(), 2 * 2 * 2 + 2 * 2, "{rows:?}");
+    assert!(rows.contains(&("threads", 6, 1, 2)), "{rows:?}");
+    assert!(rows.contains(&("sandboxed", 12, 2, 1)), "{rows:?}");
+    assert!(said["products"].as_array().unwrap().is_empty(), "{said}");
+}
+
+#[test]
+fn an_interrupted_ingest_run_says_what_it_has_and_leaves_nothing() {
+    let bench = Bench::new();
+    let temporary = bench.path("temporary");
+    std::fs::create_dir_all(&temporary).unwrap();
+    let child = bench
+        .command(&["--json", "bench", "ingest", "--documents", "4,100000"])
+        .args(["--rounds", "1", "--scenarios", "processes"])
+        .env("TMPDIR", &temporary)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The large corpus is written when the small one is through.
+    wait_until(|| has_file(&temporary, "corpus-100000.jsonl"));
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["interrupted"], true, "{said}");
+    assert_eq!(said["rows"].as_array().unwrap().len(), 2, "{said}");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+#[test]
+fn a_small_fairness_run_measures_questions_and_shares() {
+    let bench = Bench::new();
+    let report = bench.path("fairness.md");
+    std::fs::create_dir_all(report.parent().unwrap()).unwrap();
+    let said = bench.json(&[
+        "bench",
+        "fairness",
+        "--requests",
+        "10",
+        "--blocks",
+        "2",
+        "--seconds",
+        "2",
+        "--report",
+        arg(&report),
+    ]);
+    for arm in ["idle", "ingest"] {
+        assert_eq!(said[arm]["requests"], 10, "{said}");
+        assert_eq!(said[arm]["failed"], 0, "{said}");
+        assert!(said[arm]["p99_ms"].as_f64() > Some(0.0), "{said}");
+    }
+    assert!(said["met"].is_boolean() && said["shares_met"].is_boolean());
+    assert!(said["batch_ms"].as_f64() > Some(0.0), "{said}");
+    let shares = said["shares"].as_array().unwrap();
+    let tokens: Vec<u64> = shares
+        .iter()
+        .map(|one| one["tokens"].as_u64().unwrap())
+        .collect();
+    // Wide of the target: the window is short, and batches are whole.
+    assert!(tokens[0] < tokens[1] && tokens[1] < tokens[2], "{said}");
+    let report = std::fs::read_to_string(report).unwrap();
+    assert!(report.contains("<!-- table:fairness -->"), "{report}");
+}
+
+#[test]
+fn starts_of_commands_are_measured() {
+    let bench = Bench::new();
+    let said = bench.json(&["bench", "starts", "--runs", "2", "--documents", "3"]);
+    let commands = said["commands"].as_array().unwrap();
+    assert_eq!(commands[0]["command"], "query");
+    assert!(commands[0]["met"].is_boolean(), "{said}");
+    for one in commands {
+        assert_eq!(one["runs"], 2, "{said}");
+        assert!(one["seconds"]["median"].as_f64() > Some(0.0), "{said}");
+    }
+}
+
 #[test]
 fn a_corpus_of_ones_own_can_be_measured() {
     let bench = Bench::new();
@@ -76,6 +231,8 @@ fn a_corpus_of_ones_own_can_be_measured() {
         "{\"id\":\"a\",\"text\":\"one\"}\nnot json\n",
     );
     let said = bench.json(&["bench", "ingest", "--corpus", arg(&corpus), "--rounds", "1"]);
+    let rows = said["rows"].as_array().unwrap();
+    assert!(rows.iter().all(|row| row["num_docs"] == 1), "{said}");
     let workload = &said["workload"];
     assert_eq!(
         (&workload["documents"], &workload["failed"]),
@@ -214,6 +371,14 @@ fn an_interrupted_sandbox_run_says_what_it_has_and_cleans_up() {
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["interrupted"], true, "{said}");
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+/// Whether a run whose folders are in `temporary` has written a file of this name.
+fn has_file(temporary: &std::path::Path, name: &str) -> bool {
+    let folders = std::fs::read_dir(temporary).unwrap().flatten();
+    folders
+        .into_iter()
+        .any(|folder| folder.path().join(name).exists())
 }
 
 /// Whether a run whose folders are in `temporary` has got as far as compiling a guest.

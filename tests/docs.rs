@@ -308,3 +308,29 @@ fn a_block_that_is_not_run_gives_its_reason() {
     assert!(blocks("```sh no-run:\na\n```\n").is_err());
     assert!(blocks("```bash\na\n```\n").is_err());
 }
+
+#[test]
+fn the_dockerfile_runs_commands_that_there_are() {
+    let dockerfile = text_of("Dockerfile");
+    let (readme, help) = (text_of("README.md"), text_of("xtask/src/main.rs"));
+    let commands = dockerfile.replace("\", \"", " ");
+    let commands: BTreeSet<&str> = commands
+        .match_indices("cargo xtask ")
+        .filter_map(|(at, words)| {
+            let rest = &commands[at + words.len()..];
+            rest.split(|c: char| !c.is_ascii_alphanumeric()).next()
+        })
+        .collect();
+    assert!(commands.contains("demo") && commands.contains("study"));
+    for command in commands {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+    }
+    assert!(readme.contains("cargo xtask demo"));
+    let manifest = text_of("Cargo.toml");
+    let version = manifest.split("rust-version = \"").nth(1).unwrap();
+    let version = version.split('"').next().unwrap();
+    assert!(
+        dockerfile.contains(&format!("FROM rust:{version}-")),
+        "the image's compiler is the workspace's: {version}"
+    );
+}

@@ -28,6 +28,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("pulp", &["index"]),
     ("rusqlite", &["db"]),
     ("safetensors", &["embedder"]),
+    ("stockade_chunker", &["cli"]),
+    ("stockade_guest", &["cli"]),
     ("sysinfo", &["cli"]),
     ("tokenizers", &["embedder"]),
     ("toml", &["config", "policy"]),

@@ -6,9 +6,11 @@
 mod acks;
 mod bench;
 mod bench_durability;
+mod bench_fairness;
 mod bench_index;
 mod bench_query;
 mod bench_sandbox;
+mod bench_start;
 mod evaluate;
 mod neighbour;
 mod project;
@@ -21,18 +23,21 @@ mod transfer;
 
 pub use acks::AckJson;
 pub use bench::{
-    BenchIngestJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchVectorsJson,
-    BenchWorkloadJson, SpreadJson,
+    BenchCostJson, BenchIngestJson, BenchMachineJson, BenchPartJson, BenchProductJson,
+    BenchPublishedJson, BenchRatioJson, BenchRowJson, BenchScenarioJson, BenchTargetJson,
+    BenchVectorsJson, BenchWorkloadJson, SpreadJson,
 };
 pub use bench_durability::{
     BenchDurabilityJson, BenchDurabilityRowJson, BenchReingestJson, BenchReingestRowJson,
 };
+pub use bench_fairness::{BenchFairnessJson, FairnessQueriesJson, FairnessShareJson};
 pub use bench_index::{BenchIndexJson, BenchSearchJson, BenchTenantsJson};
 pub use bench_query::{BenchQueryAgentJson, BenchQueryJson};
 pub use bench_sandbox::{
     BenchDeterminismJson, BenchKillsJson, BenchSandboxJson, BenchSoakJson, BenchSoakMeterJson,
     BenchStartJson,
 };
+pub use bench_start::{BenchProgramStartJson, BenchStartsJson};
 pub use evaluate::{
     BootstrapJson, EvalAgentJson, EvalFailureJson, EvalJson, EvalMeasuresJson, LatencyJson,
     RatiosJson, ShadowAnswersJson, ShadowJson,

@@ -7,7 +7,9 @@ mod batch;
 mod characters;
 mod error;
 mod manifest;
+mod measure;
 pub mod onnx;
+mod product;
 mod queue;
 mod runtime;
 mod tokens;
@@ -16,6 +18,7 @@ mod workers;
 
 pub use error::{EmbedError, EmbedderError, ModelError};
 pub use manifest::ModelInfo;
+pub use measure::{MFLOP_PER_TOKEN, PRODUCT, form_batches, product_rate};
 pub use tokens::{MAX_TOKENS, Tokens};
 pub use workers::EmbedderStats;
 

@@ -3,7 +3,10 @@
 //!
 //! The only user of plotters. It knows nothing of what was measured: values come with their labels.
 
+mod chart;
 mod png;
+
+pub use chart::{Bar, Bubble, Chart, Line};
 
 use crate::error::{Blame, Exit, Explain};
 use plotters::coord::Shift;
@@ -50,7 +53,7 @@ pub struct Figure {
 }
 
 /// An axis: values are given as positions on it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Axis {
     /// What it measures, with the unit.
     pub label: String,

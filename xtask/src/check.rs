@@ -2,6 +2,7 @@
 //! and in CI. A failing check does not hide the ones after it. It does not know what the tests test.
 
 mod deny;
+mod dockerfile;
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -29,7 +30,7 @@ struct Check {
     work: fn(&Context<'_>) -> Result<Outcome>,
 }
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     Check {
         name: "fmt",
         title: "Formatting",
@@ -53,6 +54,12 @@ const CHECKS: [Check; 6] = [
         title: "Known vulnerabilities of dependencies",
         needs_setup: false,
         work: deny::advisories,
+    },
+    Check {
+        name: "dockerfile",
+        title: "Dockerfile",
+        needs_setup: false,
+        work: dockerfile::check,
     },
     Check {
         name: "test",

@@ -1,6 +1,7 @@
 //! `cargo xtask …`: set-up, demo, test, benchmark. This file turns arguments into one command and
 //! an error into an exit code; it does not know how any command does its work.
 
+mod baseline;
 mod bench;
 mod cache;
 mod check;
@@ -8,9 +9,11 @@ mod demo;
 mod durability;
 mod fetch;
 mod fuzz;
+mod numbers;
 mod peers;
 mod process;
 mod setup;
+mod study;
 mod ui;
 mod workspace;
 
@@ -28,8 +31,12 @@ cargo xtask COMMAND
   setup [--only STEP]…    bring and build what Stockade needs: onnxruntime, model, toolchain, guests, host;
                           only for tests: python-guest
   demo                    set up, then a tour: two tenants, their plugins, three questions, one bad neighbour
-  test [--only STEP]…     set up, then check: fmt, clippy, deny, advisories, test, doc
+  test [--only STEP]…     set up, then check: fmt, clippy, deny, advisories, dockerfile, test, doc
   bench ARGUMENTS…        set up, then `stockade bench ARGUMENTS…` (see `cargo xtask bench --help`)
+  bench --baseline REV    the micro-benchmarks of another commit and of this working tree, in turn
+  study                   every measurement of speed that the documents show (about half an hour), and fill
+                          them in; --without-peers, --rounds N, --only ingest|fairness|starts
+  numbers                 fill the documents from the reports in docs/runs
   fuzz ARGUMENTS…         set up, then search for inputs that break what reads strangers' bytes (see `fuzz --help`)
   crash [--kills N] [--seed S]
                           set up, then kill the program again and again, and look whether anything is lost
@@ -51,6 +58,8 @@ enum Command {
     Fuzz { arguments: Vec<String> },
     Crash(Crash),
     Mutants,
+    Study { asked: study::Asked },
+    Numbers,
     Peers,
 }
 
@@ -87,6 +96,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Fuzz { arguments } => fuzz::run(&cache, &workspace, arguments),
         Command::Crash(crash) => durability::crash(&cache, &workspace, crash),
         Command::Mutants => durability::mutants(&cache, &workspace),
+        Command::Study { asked } => study::run(&cache, &workspace, asked),
+        Command::Numbers => numbers::run(&workspace).map(|()| ExitCode::SUCCESS),
         Command::Peers => peers::run(&cache).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -110,6 +121,8 @@ fn parse(arguments: &[String]) -> Result<Command, String> {
         "crash" => Crash::parse(rest).map(Command::Crash),
         "mutants" => none(rest).map(|()| Command::Mutants),
         "demo" => none(rest).map(|()| Command::Demo),
+        "study" => study::parse(rest).map(|asked| Command::Study { asked }),
+        "numbers" => none(rest).map(|()| Command::Numbers),
         "peers" => none(rest).map(|()| Command::Peers),
         other => Err(format!("There is no command `{other}`.")),
     }

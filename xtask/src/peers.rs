@@ -1,5 +1,5 @@
-//! `cargo xtask peers`: a Python environment with sentence-transformers, which the benchmarks compare
-//! with. It does not know what is compared.
+//! `cargo xtask peers`: a Python environment with sentence-transformers, ONNX Runtime's own package and
+//! fastembed, which the benchmarks compare with. It does not know what is compared.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,14 @@ use crate::process;
 use crate::ui::{self, OrTodo as _, Outcome};
 
 /// The releases that published figures were measured with.
-const REQUIREMENTS: [&str; 2] = ["torch==2.15.*", "sentence-transformers==6.2.*"];
+const REQUIREMENTS: [&str; 4] = [
+    "torch==2.15.*",
+    "sentence-transformers==6.2.*",
+    "onnxruntime==1.32.*",
+    "fastembed==0.9.*",
+];
+
+const IMPORTS: &str = "import torch, sentence_transformers, onnxruntime, fastembed";
 
 /// Makes the environment, or completes one that an interrupted command left. It has a lock of its
 /// own: nothing else touches that folder, and the set-up need not wait for it.
@@ -56,9 +63,7 @@ fn install(folder: &Path) -> Result<Outcome> {
 }
 
 fn imports(folder: &Path) -> Result<String> {
-    process::output(
-        Command::new(python(folder)).args(["-c", "import torch, sentence_transformers"]),
-    )
+    process::output(Command::new(python(folder)).args(["-c", IMPORTS]))
 }
 
 fn python(folder: &Path) -> std::path::PathBuf {

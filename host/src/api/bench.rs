@@ -1,24 +1,45 @@
-//! What `bench` says.
+//! What `bench ingest` says.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What `bench ingest` says.
 #[derive(Debug, Serialize)]
 pub struct BenchIngestJson {
-    /// What was ingested.
+    /// What it was measured on.
+    pub machine: BenchMachineJson,
+    /// What was ingested in the rounds.
     pub workload: BenchWorkloadJson,
     /// Rounds that were asked for; each runs every scenario once, in turn.
     pub rounds: u32,
     /// The user ended it early: what is there is whole.
     pub interrupted: bool,
-    /// Each scenario over its rounds, ours first.
+    /// Each scenario over its rounds, for each number of documents and workers.
     pub scenarios: Vec<BenchScenarioJson>,
-    /// Ours by each peer.
+    /// ONNX Runtime's own matrix product, for each number of workers; empty where it was not run.
+    pub products: Vec<BenchProductJson>,
+    /// Ours by each peer, and ours by each other.
     pub ratios: Vec<BenchRatioJson>,
+    /// What the project wants to reach.
+    pub targets: Vec<BenchTargetJson>,
+    /// What 100 documents a second take.
+    pub costs: Vec<BenchCostJson>,
+    /// What others measured on another machine.
+    pub published: Vec<BenchPublishedJson>,
     /// How the peers' vectors compare with ours; null where there was no peer.
     pub vectors: Option<BenchVectorsJson>,
     /// Every run, in the order in which they ran: what `--csv` writes.
     pub rows: Vec<BenchRowJson>,
+}
+
+/// What something was measured on.
+#[derive(Debug, Clone, Serialize)]
+pub struct BenchMachineJson {
+    /// The processor, as it calls itself; empty where it does not say.
+    pub processor: String,
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// Memory, in MiB.
+    pub memory_mib: u64,
 }
 
 /// What was ingested.
@@ -52,9 +73,10 @@ pub struct SpreadJson {
 #[expect(missing_docs, reason = "the names are the columns' own")]
 pub struct BenchScenarioJson {
     pub scenario: &'static str,
+    pub num_docs: u64,
+    pub num_workers: usize,
     /// Rounds that it ran.
     pub rounds: usize,
-    pub num_workers: usize,
     pub duration_s: SpreadJson,
     pub docs_per_s: SpreadJson,
     pub tokens_per_s: SpreadJson,
@@ -64,6 +86,21 @@ pub struct BenchScenarioJson {
     pub startup_s: SpreadJson,
     /// Null where there are no guests.
     pub guest_share: Option<SpreadJson>,
+    /// Null where no product was measured with as many workers.
+    pub hardware_share: Option<SpreadJson>,
+    /// The largest difference of a vector from ours in any number; null where none were compared.
+    pub vectors_max_abs_diff: Option<f64>,
+}
+
+/// ONNX Runtime's own product of 256 x 384 by 384 x 1,536 numbers, by all workers at once.
+#[derive(Debug, Serialize)]
+pub struct BenchProductJson {
+    /// Threads, with a session each.
+    pub num_workers: usize,
+    /// How often it was measured.
+    pub rounds: usize,
+    /// 10^9 floating-point operations a second.
+    pub gflops: SpreadJson,
 }
 
 /// Documents a second of one scenario by those of another, round by round.
@@ -73,10 +110,61 @@ pub struct BenchRatioJson {
     pub scenario: &'static str,
     /// The other.
     pub over: &'static str,
+    /// Documents of both.
+    pub num_docs: u64,
+    /// Workers of both.
+    pub num_workers: usize,
     /// Rounds in which both ran.
     pub rounds: usize,
     /// Of the rounds' ratios.
     pub docs_per_s: SpreadJson,
+}
+
+/// Something that the project wants to reach.
+#[derive(Debug, Serialize)]
+pub struct BenchTargetJson {
+    /// What it is.
+    pub target: &'static str,
+    /// `at-least` or `at-most`.
+    pub bound: &'static str,
+    /// The bound.
+    pub limit: f64,
+    /// What was measured: a median; null where what it takes was not run.
+    pub measured: Option<f64>,
+    /// Whether it is reached; null where nothing was measured.
+    pub met: Option<bool>,
+}
+
+/// What 100 documents a second take, if machines like this one are added until they do it.
+#[derive(Debug, Serialize)]
+pub struct BenchCostJson {
+    /// What runs.
+    pub scenario: String,
+    /// True where others measured it, on another machine.
+    pub published: bool,
+    /// Documents a second of one machine.
+    pub docs_per_s: f64,
+    /// Machines: a whole number.
+    pub instances: u64,
+    /// Peak memory of each, in megabytes of 10^6 bytes.
+    pub mem_each_mb: f64,
+    /// Machines a document by those of the first row measured here, not rounded; null for a published row.
+    pub relative_cost: Option<f64>,
+}
+
+/// A row of the study, as it was published: 4 virtual CPUs and 16 GB.
+#[derive(Debug, Serialize)]
+pub struct BenchPublishedJson {
+    /// Which Python.
+    pub build: &'static str,
+    /// How it ran.
+    pub scenario: &'static str,
+    /// Null where it does not run.
+    pub docs_per_s: Option<f64>,
+    /// Null where it does not run.
+    pub mem_peak_mb: Option<f64>,
+    /// Why it does not run; empty where it does.
+    pub reason: &'static str,
 }
 
 /// How the peers' vectors compare with ours.
@@ -124,4 +212,28 @@ pub struct BenchRowJson {
     pub startup_s: f64,
     /// CPU of guests' own code by that of the process tree, from 0 to 1; null where there are no guests.
     pub guest_share: Option<f64>,
+    /// The rate of ONNX Runtime's own product beside it, in 10^9 operations a second; null where none was
+    /// measured with as many workers.
+    pub product_gflops: Option<f64>,
+    /// Tokens a second times 23 million operations, by that rate; null where there is none.
+    pub hardware_share: Option<f64>,
+}
+
+/// What a hidden part of `bench ingest` says to it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct BenchPartJson {
+    /// From the first document to the last one done.
+    pub seconds: f64,
+    /// Documents that got in.
+    pub documents: u64,
+    /// Documents that did not.
+    pub failed: u64,
+    /// Chunks embedded.
+    pub chunks: u64,
+    /// Tokens embedded.
+    pub tokens: u64,
+    /// 10^9 floating-point operations a second; null where no matrices were multiplied.
+    pub gflops: Option<f64>,
+    /// Why the first document that failed did; null where none failed.
+    pub first_failure: Option<String>,
 }

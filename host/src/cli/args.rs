@@ -301,8 +301,12 @@ pub(super) struct EvalArguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchCommand {
-    /// Documents a second and peak memory of ingest
-    Ingest(BenchIngestArguments),
+    /// Documents a second, CPU and memory of ingest, beside what could be used instead
+    Ingest(super::bench::BenchIngestArguments),
+    /// What a small tenant's questions wait while a large one ingests, and whether shares hold
+    Fairness(super::bench::BenchFairnessArguments),
+    /// From a command's start to its answer
+    Starts(super::bench::BenchStartsArguments),
     /// Time from a kill to a free place, start-up, sameness, and what many hostile tasks leave behind
     Sandbox(super::bench::SandboxArguments),
     /// What questions take on a generated index of any size
@@ -317,35 +321,8 @@ pub(super) enum BenchCommand {
     Index(super::bench::BenchIndexArguments),
     /// Memory, open files and start-up with many tenants
     Tenants(super::bench::BenchTenantsArguments),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct BenchIngestArguments {
-    /// Generated documents
-    #[arg(long, default_value_t = 300, value_name = "N", value_parser = at_least_one(1_000_000))]
-    pub(super) documents: u32,
-    /// JSON lines to ingest instead of generated documents
-    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["documents", "seed"])]
-    pub(super) corpus: Option<PathBuf>,
-    /// Rounds; medians and their spread are reported
-    #[arg(long, default_value_t = 3, value_name = "R", value_parser = at_least_one(1_000))]
-    pub(super) rounds: u32,
-    /// Also run, in turn with ours: threads (Python threads with sentence-transformers)
-    #[arg(long, value_delimiter = ',', value_name = "PEERS")]
-    pub(super) peers: Vec<Peer>,
-    /// Seed of the generated documents
-    #[arg(long, default_value_t = 42, value_name = "S")]
-    pub(super) seed: u64,
-    /// Write every run as a line of comma-separated values
-    #[arg(long, value_name = "FILE")]
-    pub(super) csv: Option<PathBuf>,
-}
-
-/// What ours is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Peer {
-    /// Python's ThreadPoolExecutor with sentence-transformers, one shared model.
-    Threads,
+    #[command(subcommand, hide = true)]
+    Part(super::bench::PartCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -355,10 +332,6 @@ pub(super) enum ModelCommand {
         /// The folder
         folder: PathBuf,
     },
-}
-
-fn at_least_one(most: i64) -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=most)
 }
 
 fn kind(text: &str) -> Result<PluginKind, String> {

@@ -3,27 +3,31 @@
 mod child;
 mod durability;
 mod error;
+mod fairness;
 mod generated;
 mod index;
 mod ingest;
+mod machine;
 mod neighbour;
 mod query;
 mod reingest;
-mod report;
 mod sandbox;
-mod scenario;
 mod stage;
+mod starts;
 mod statistics;
 mod tenants;
 mod tree;
 mod workload;
 
 pub(super) use durability::DurabilityArguments;
+pub(super) use fairness::BenchFairnessArguments;
 pub(super) use index::BenchIndexArguments;
+pub(super) use ingest::{BenchIngestArguments, PartCommand};
 pub(super) use neighbour::BenchNeighbourArguments;
 pub(super) use query::BenchQueryArguments;
 pub(super) use reingest::ReingestArguments;
 pub(super) use sandbox::SandboxArguments;
+pub(super) use starts::BenchStartsArguments;
 pub(super) use tenants::BenchTenantsArguments;
 
 use super::Session;
@@ -33,6 +37,8 @@ use crate::error::{Exit, Failure};
 pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit, Failure> {
     match command {
         BenchCommand::Ingest(arguments) => ingest::run(session, arguments).await,
+        BenchCommand::Fairness(arguments) => fairness::run(session, arguments).await,
+        BenchCommand::Starts(arguments) => starts::run(session, arguments).await,
         BenchCommand::Sandbox(arguments) => sandbox::run(session, arguments).await,
         BenchCommand::Query(arguments) => query::run(session, arguments).await,
         BenchCommand::Durability(arguments) => durability::run(session, arguments).await,
@@ -40,5 +46,6 @@ pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit
         BenchCommand::Neighbour(arguments) => neighbour::run(session, arguments).await,
         BenchCommand::Index(arguments) => index::run(session, arguments).await,
         BenchCommand::Tenants(arguments) => tenants::run(session, arguments).await,
+        BenchCommand::Part(command) => ingest::part(session, command).await,
     }
 }

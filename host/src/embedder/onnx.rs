@@ -5,6 +5,7 @@
 
 mod bert;
 mod graph;
+mod product;
 mod proto;
 mod source;
 
@@ -12,6 +13,7 @@ use super::error::ModelError;
 use super::manifest::{self, Manifest, ModelInfo};
 use super::tokens::MAX_TOKENS;
 pub(super) use graph::Placed;
+pub(super) use product::product;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! ONNX Runtime: loads the library once a process, and makes a session for each worker.
 //!
-//! The only user of `ort`. All sessions share one copy of the weights. Knows shapes and options; nothing
+//! With `product` the only user of `ort`. All sessions share one copy of the weights. Knows shapes and options; nothing
 //! of queues, texts or tenants.
 
 use super::error::{EmbedderError, ModelError};

@@ -94,7 +94,13 @@ impl Runtime {
         Ok(driver.report)
     }
 
-    fn line(&self, tenant: &TenantId, policy: &Policy, reuse: bool) -> Result<Line, Failure> {
+    /// What every document of a tenant goes through under `policy`.
+    pub(crate) fn line(
+        &self,
+        tenant: &TenantId,
+        policy: &Policy,
+        reuse: bool,
+    ) -> Result<Line, Failure> {
         Ok(Line {
             sandbox: self.guests()?.sandbox.clone(),
             embedder: self.embedder()?,

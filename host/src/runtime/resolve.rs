@@ -143,7 +143,7 @@ impl Runtime {
     }
 
     /// The chunker of a document's media type, linked, with its options.
-    pub(super) async fn method_for(
+    pub(crate) async fn method_for(
         &self,
         tenant: &TenantId,
         media_type: &str,

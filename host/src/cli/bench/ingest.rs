@@ -1,18 +1,37 @@
-//! `stockade bench ingest`: the same documents through ours and its peers, in turn, round by round.
+//! `stockade bench ingest`: the same documents through ours and whatever could be used instead, in turn, round by
+//! round.
+
+mod arguments;
+mod markdown;
+mod part;
+mod pictures;
+mod plan;
+mod programs;
+mod published;
+mod report;
+mod scenario;
+mod show;
+mod stage;
+mod verdict;
+
+pub(in crate::cli) use arguments::BenchIngestArguments;
+pub(in crate::cli) use part::PartCommand;
+pub(super) use part::run as part;
 
 use super::error::BenchError;
-use super::report::Report;
-use super::scenario::{self, Measure, Scenario};
-use super::stage::{self, Chunks, Stage, write_error};
+use super::stage::{check_folder, check_readable, check_writable, write_error};
+use crate::api::BenchIngestJson;
 use crate::cli::Session;
-use crate::cli::args::{BenchIngestArguments, Peer};
 use crate::cli::documents::interrupted_by_user;
 use crate::cli::output::Output;
 use crate::error::{Exit, Failure};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::fs::OpenOptions;
+use plan::{Plan, Run};
+use report::Report;
+use scenario::{Measure, Scenario};
+use stage::{Chunks, Stage};
+use std::collections::HashMap;
 use std::io::IsTerminal;
-use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -22,32 +41,26 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     check(&arguments)?;
     let interrupt = interrupted_by_user();
-    let stage = Stage::set(&session.data, &arguments)?;
+    let stage = Stage::set(&session.data, arguments.corpus.clone(), arguments.seed)?;
+    let plan = Plan::of(&arguments, stage.config.embed_workers);
     let mut bench = Bench {
         stage,
-        peers: distinct(&arguments.peers),
         interrupt,
-        spinner: spinner(session.out),
-        report: Report::default(),
+        bar: bar(session.out, plan.runs.len()),
+        report: Report::new(plan.rounds),
+        chunks: HashMap::new(),
     };
-    let ended = bench.rounds(arguments.rounds).await;
-    bench.spinner.finish_and_clear();
+    let ended = bench.runs(&plan.runs).await;
+    bench.bar.finish_and_clear();
     let interrupted = match ended {
         Err(Stopped::Interrupted) if !bench.report.is_empty() => true,
         Err(Stopped::Interrupted) => return Err(BenchError::Interrupted.into()),
         Err(Stopped::Failed(failure)) => return Err(failure),
         Ok(()) => false,
     };
-    let said = bench
-        .report
-        .json(&arguments, bench.stage.config.embed_workers, interrupted);
-    session
-        .out
-        .answer(&said, |out| super::report::show(out, &said));
-    if let Some(path) = &arguments.csv {
-        let csv = super::report::csv(&said.rows);
-        std::fs::write(path, csv).map_err(|source| write_error(path, source))?;
-    }
+    let said = bench.report.json(&arguments, interrupted);
+    session.out.answer(&said, |out| show::show(out, &said));
+    save(&arguments, &said)?;
     Ok(match &said.vectors {
         _ if interrupted => Exit::Interrupted,
         Some(vectors) if !vectors.ok => Exit::HostFault,
@@ -58,45 +71,47 @@ pub(super) async fn run(
 /// What would only fail after minutes is tried before.
 fn check(arguments: &BenchIngestArguments) -> Result<(), Failure> {
     if let Some(corpus) = &arguments.corpus {
-        stage::check_readable(corpus)?;
+        check_readable(corpus)?;
     }
     if !arguments.peers.is_empty() {
-        scenario::python()?;
+        programs::python()?;
     }
-    if let Some(csv) = &arguments.csv {
-        check_writable(csv)?;
+    for file in [&arguments.csv, &arguments.report].into_iter().flatten() {
+        check_writable(file)?;
+    }
+    if let Some(folder) = &arguments.plot {
+        check_folder(folder)?;
     }
     Ok(())
 }
 
-fn check_writable(path: &Path) -> Result<(), BenchError> {
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.map(drop).map_err(|source| write_error(path, source))
-}
-
-/// Each once, in the order given.
-fn distinct(peers: &[Peer]) -> Vec<Peer> {
-    let mut distinct: Vec<Peer> = vec![];
-    for peer in peers {
-        if !distinct.contains(peer) {
-            distinct.push(*peer);
-        }
+fn save(arguments: &BenchIngestArguments, said: &BenchIngestJson) -> Result<(), Failure> {
+    if let Some(path) = &arguments.csv {
+        let csv = show::csv(&said.rows);
+        std::fs::write(path, csv).map_err(|source| write_error(path, source))?;
     }
-    distinct
+    if let Some(path) = &arguments.report {
+        let report = markdown::report(said);
+        std::fs::write(path, report).map_err(|source| write_error(path, source))?;
+    }
+    if let Some(folder) = &arguments.plot {
+        pictures::save(said, folder)?;
+    }
+    Ok(())
 }
 
-fn spinner(out: Output) -> ProgressBar {
+fn bar(out: Output, runs: usize) -> ProgressBar {
     if out.json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let spinner = ProgressBar::new_spinner();
-    let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
-    spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    spinner.enable_steady_tick(Duration::from_millis(200));
-    spinner
+    let bar = ProgressBar::new(runs as u64);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs  {msg}  {elapsed}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
-/// Why the rounds ended early.
+/// Why the runs ended early.
 enum Stopped {
     /// By the user; what was measured until then is whole.
     Interrupted,
@@ -121,38 +136,27 @@ impl From<Failure> for Stopped {
 /// One measurement on its way.
 struct Bench {
     stage: Stage,
-    peers: Vec<Peer>,
     interrupt: CancellationToken,
-    spinner: ProgressBar,
+    bar: ProgressBar,
     report: Report,
+    /// Of each number of documents, as ours made them.
+    chunks: HashMap<Option<u32>, Chunks>,
 }
 
 impl Bench {
-    /// Ours and every peer in turn, so that what disturbs the machine disturbs all of them alike.
-    async fn rounds(&mut self, rounds: u32) -> Result<(), Stopped> {
+    async fn runs(&mut self, runs: &[Run]) -> Result<(), Stopped> {
         self.warm_up().await?;
-        let mut chunks = None;
-        for round in 1..=rounds {
-            let of = format!("round {round} of {rounds}");
-            self.spinner
-                .set_message(format!("{of}: {}", Scenario::Sandboxed.name()));
-            let tenant = self.stage.add_tenant(&format!("round-{round}"))?;
-            let corpus = &self.stage.corpus;
-            let ours = scenario::sandboxed(&self.stage, &tenant, corpus, &self.interrupt).await?;
-            if chunks.is_none() && !self.peers.is_empty() {
-                let written = || self.stage.chunks(&tenant, ours.tokens);
-                let written = tokio::task::block_in_place(written)?;
-                self.report.compared = written.sample.len();
-                chunks = Some(written);
-            }
-            self.report.add(round, ours);
-            for peer in self.peers.clone() {
-                let Some(chunks) = &chunks else { break };
-                self.spinner
-                    .set_message(format!("{of}: {}", Scenario::from(peer).name()));
-                let theirs = self.peer(peer, chunks).await?;
-                self.report.add(round, theirs);
-            }
+        for run in runs {
+            let documents = match run.documents {
+                Some(count) => format!("{count} documents"),
+                None => "the corpus".to_owned(),
+            };
+            let (name, round) = (run.scenario.name(), run.round);
+            self.bar
+                .set_message(format!("{name}, {documents}, round {round}"));
+            let measure = self.one(*run).await?;
+            self.report.add(*run, measure);
+            self.bar.inc(1);
         }
         Ok(())
     }
@@ -160,16 +164,58 @@ impl Bench {
     /// One document through everything: the chunker is compiled and the model's file in memory
     /// afterwards, and a set-up that does not work is seen at once.
     async fn warm_up(&self) -> Result<(), Stopped> {
-        self.spinner.set_message("warming up");
+        self.bar.set_message("warming up");
         let corpus = self.stage.warm_up()?;
-        let tenant = self.stage.add_tenant("warm-up")?;
-        scenario::sandboxed(&self.stage, &tenant, &corpus, &self.interrupt).await?;
+        let workers = self.stage.config.embed_workers;
+        let tenant = self.stage.add_tenant("warm-up", workers)?;
+        let (scenario, interrupt) = (Scenario::Sandboxed, &self.interrupt);
+        programs::sandboxed(&self.stage, scenario, &tenant, &corpus, interrupt).await?;
         Ok(())
     }
 
-    async fn peer(&self, peer: Peer, chunks: &Chunks) -> Result<Measure, BenchError> {
-        match peer {
-            Peer::Threads => scenario::python_threads(&self.stage, chunks, &self.interrupt).await,
+    async fn one(&mut self, run: Run) -> Result<Measure, Stopped> {
+        if let Some(kind) = run.scenario.peer() {
+            let chunks = self.chunks_of(run)?;
+            return Ok(programs::peer(&self.stage, run, kind, chunks, &self.interrupt).await?);
         }
+        let name = format!(
+            "{}-{}-{}-{}",
+            run.scenario.name(),
+            run.documents.unwrap_or(0),
+            run.workers,
+            run.round
+        );
+        let tenant = self.stage.add_tenant(&name, run.workers)?;
+        let (stage, interrupt) = (&self.stage, &self.interrupt);
+        let measure = match run.scenario {
+            Scenario::Matmul => programs::matmul(stage, interrupt).await?,
+            Scenario::Loop => programs::bare_loop(stage, self.chunks_of(run)?, interrupt).await?,
+            Scenario::Threads | Scenario::Processes => {
+                let corpus = stage.documents(run.documents)?;
+                programs::native(stage, run, &tenant, &corpus, interrupt).await?
+            }
+            scenario => {
+                let corpus = stage.documents(run.documents)?;
+                programs::sandboxed(stage, scenario, &tenant, &corpus, interrupt).await?
+            }
+        };
+        if run.scenario == Scenario::Sandboxed && !self.chunks.contains_key(&run.documents) {
+            let written = || self.stage.chunks(&tenant, measure.tokens);
+            let written = tokio::task::block_in_place(written)?;
+            self.report.compared = written.sample.len();
+            self.chunks.insert(run.documents, written);
+        }
+        tokio::task::block_in_place(|| self.stage.remove_tenant(&tenant))?;
+        Ok(measure)
+    }
+
+    /// The plan runs ours before anybody who needs its chunks.
+    fn chunks_of(&self, run: Run) -> Result<&Chunks, BenchError> {
+        let missing = || BenchError::Scenario {
+            scenario: run.scenario.name(),
+            message: "nobody has made its chunks".to_owned(),
+            hint: None,
+        };
+        self.chunks.get(&run.documents).ok_or_else(missing)
     }
 }

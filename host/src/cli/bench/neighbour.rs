@@ -5,11 +5,11 @@
 //! block by block. C by B is how well tenants are isolated; B by A is only that they share a machine.
 
 mod ground;
-mod judge;
+pub(super) mod judge;
 mod load;
 mod picture;
 mod report;
-mod victim;
+pub(super) mod victim;
 
 use super::error::BenchError;
 use super::stage::write_error;

@@ -1,109 +1,10 @@
-//! Where a measurement takes place: a folder of its own with a data folder and the documents, gone at the
-//! end. It knows nothing of what is run there.
+//! What every measurement does with folders and files: a data folder configured as the user's own, and what
+//! cannot be read or written said before anything runs. It knows nothing of what is measured.
 
 use super::error::BenchError;
-use super::workload::Workload;
-use crate::cli::args::BenchIngestArguments;
-use crate::config::Config;
-use crate::corpus::{ChunkId, Embedding, TenantId};
-use crate::db::Interrupt;
-use crate::error::Failure;
-use crate::index::{Index, MAX_CHUNKS_PER_CALL};
-use crate::runtime::{Runtime, RuntimeError};
-use serde::Serialize;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
-
-/// Vectors that are compared with a peer's.
-const SAMPLED: usize = 64;
-
-/// A folder for one measurement.
-pub(super) struct Stage {
-    folder: TempDir,
-    /// What the measured host is configured with: as the user's own data folder.
-    pub(super) config: Config,
-    /// JSON lines.
-    pub(super) corpus: PathBuf,
-}
-
-/// The chunks of an ingest, as peers get them.
-#[derive(Debug)]
-pub(super) struct Chunks {
-    /// JSON lines: a list of texts a document.
-    pub(super) file: PathBuf,
-    /// Chunks in the file.
-    pub(super) count: usize,
-    /// Tokens of all of them, as the model reads them.
-    pub(super) tokens: u64,
-    /// Some of them by number, with the vectors that ours made.
-    pub(super) sample: Vec<(usize, Embedding)>,
-}
-
-impl Stage {
-    pub(super) fn set(data: &Path, arguments: &BenchIngestArguments) -> Result<Self, Failure> {
-        let config = Config::load(data)?;
-        let folder = tempfile::Builder::new().prefix("stockade-bench-").tempdir();
-        let folder = folder.map_err(|source| write_error(&std::env::temp_dir(), source))?;
-        let mut stage = Self {
-            corpus: folder.path().join("corpus.jsonl"),
-            folder,
-            config,
-        };
-        copy_configuration(data, &stage.data())?;
-        match &arguments.corpus {
-            Some(corpus) => stage.corpus.clone_from(corpus),
-            None => stage.generate(&stage.corpus, arguments.seed, arguments.documents)?,
-        }
-        Ok(stage)
-    }
-
-    fn generate(&self, path: &Path, seed: u64, documents: u32) -> Result<(), BenchError> {
-        let written = Workload::new(seed).write(path, documents);
-        written.map_err(|source| write_error(path, source))
-    }
-
-    /// One document that is not measured.
-    pub(super) fn warm_up(&self) -> Result<PathBuf, BenchError> {
-        let path = self.path("warm-up.jsonl");
-        self.generate(&path, 0, 1)?;
-        Ok(path)
-    }
-
-    pub(super) fn data(&self) -> PathBuf {
-        self.path("data")
-    }
-
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A new tenant under the default policy. The data folder is free again afterwards.
-    pub(super) fn add_tenant(&self, name: &str) -> Result<TenantId, Failure> {
-        let tenant = TenantId::new(name)?;
-        let policy = Runtime::find_policy(None)?;
-        Runtime::open(&self.data())?.add_tenant(&tenant, &policy)?;
-        Ok(tenant)
-    }
-
-    /// Writes what `tenant`'s ingest made of the corpus, `tokens` in all, for peers.
-    pub(super) fn chunks(&self, tenant: &TenantId, tokens: u64) -> Result<Chunks, Failure> {
-        let index = Runtime::open(&self.data())?.index(tenant)?;
-        let file = self.path("chunks.jsonl");
-        let count = usize::try_from(index.counts()?.chunks).unwrap_or(usize::MAX);
-        write_chunks(&index, count, &file)?;
-        let step = count.div_ceil(SAMPLED).max(1);
-        let with_vector = |number: usize| Ok((number, index.vector_of(chunk_id(number))?));
-        let sample = (0..count).step_by(step).map(with_vector);
-        Ok(Chunks {
-            file,
-            count,
-            tokens,
-            sample: sample.collect::<Result<_, Failure>>()?,
-        })
-    }
-}
+use crate::runtime::RuntimeError;
+use std::fs::{File, OpenOptions};
+use std::path::Path;
 
 /// A new data folder with the configuration of the user's own.
 pub(super) fn copy_configuration(data: &Path, own: &Path) -> Result<(), BenchError> {
@@ -115,40 +16,21 @@ pub(super) fn copy_configuration(data: &Path, own: &Path) -> Result<(), BenchErr
     }
 }
 
-/// A tenant that only ever grew has chunks 1, 2, 3 and so on.
-fn chunk_id(number: usize) -> ChunkId {
-    ChunkId(number as u64 + 1)
-}
-
-#[derive(Serialize)]
-struct Line<'a> {
-    chunks: &'a [String],
-}
-
-fn write_chunks(index: &Index, count: usize, path: &Path) -> Result<(), Failure> {
-    let wrong = |source| write_error(path, source);
-    let mut file = BufWriter::new(File::create(path).map_err(wrong)?);
-    let mut put = |chunks: &mut Vec<String>| -> std::io::Result<()> {
-        if !chunks.is_empty() {
-            serde_json::to_writer(&mut file, &Line { chunks })?;
-            file.write_all(b"\n")?;
-        }
-        chunks.clear();
-        Ok(())
+/// Sets how many workers the host over the data folder `own` has.
+pub(super) fn set_workers(own: &Path, workers: usize) -> Result<(), BenchError> {
+    const KEY: &str = "embed_workers";
+    let path = own.join("stockade.toml");
+    // No file is an empty one; one that cannot be read was refused before.
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let is_key = |line: &str| {
+        let rest = line.trim_start().strip_prefix(KEY);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
     };
-    let (mut document, mut chunks) = (String::new(), vec![]);
-    let numbers: Vec<ChunkId> = (0..count).map(chunk_id).collect();
-    for some in numbers.chunks(MAX_CHUNKS_PER_CALL) {
-        for passage in index.read(some, &Interrupt::never())? {
-            if passage.document != document {
-                put(&mut chunks).map_err(wrong)?;
-                document = passage.document;
-            }
-            chunks.push(passage.text);
-        }
-    }
-    put(&mut chunks).map_err(wrong)?;
-    Ok(file.flush().map_err(wrong)?)
+    let mut lines: Vec<&str> = text.lines().filter(|line| !is_key(line)).collect();
+    let own_line = format!("{KEY} = {workers}");
+    lines.push(&own_line);
+    let text = lines.join("\n") + "\n";
+    std::fs::write(&path, text).map_err(|source| write_error(&path, source))
 }
 
 pub(super) fn write_error(path: &Path, source: std::io::Error) -> BenchError {
@@ -158,11 +40,41 @@ pub(super) fn write_error(path: &Path, source: std::io::Error) -> BenchError {
     }
 }
 
+/// A file is written at the end: that it can be is tried before.
+pub(super) fn check_writable(path: &Path) -> Result<(), BenchError> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).map_err(|source| write_error(path, source))
+}
+
+/// A folder that is written to at the end, made where there is none.
+pub(super) fn check_folder(path: &Path) -> Result<(), BenchError> {
+    std::fs::create_dir_all(path).map_err(|source| write_error(path, source))
+}
+
 /// The corpus's own errors are said by the ingest; that it can be opened at all is said before anything runs.
 pub(super) fn check_readable(path: &Path) -> Result<(), RuntimeError> {
     let path = path.to_owned();
     match File::open(&path) {
         Ok(_) => Ok(()),
         Err(source) => Err(RuntimeError::Read { path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn workers_are_set_beside_whatever_else_is_configured() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("stockade.toml");
+        set_workers(folder.path(), 3).unwrap();
+        assert_eq!(Config::load(folder.path()).unwrap().embed_workers, 3);
+        let text = "# mine\nembed_workers = 7\nembed_batch_tokens = 512";
+        std::fs::write(&file, text).unwrap();
+        set_workers(folder.path(), 2).unwrap();
+        let config = Config::load(folder.path()).unwrap();
+        assert_eq!((config.embed_workers, config.embed_batch_tokens), (2, 512));
     }
 }

@@ -237,7 +237,11 @@ fn named(dimension: &str) -> proto::Dimension {
     }
 }
 
-fn value_info(name: &str, elem_type: i32, dim: Vec<proto::Dimension>) -> proto::ValueInfo {
+pub(super) fn value_info(
+    name: &str,
+    elem_type: i32,
+    dim: Vec<proto::Dimension>,
+) -> proto::ValueInfo {
     let tensor = proto::TensorType {
         elem_type,
         shape: Some(proto::Shape { dim }),

@@ -15,7 +15,7 @@ const DRAWS: usize = 1_000;
 pub(super) type Block = Vec<Asked<Result<Answer, Failed>>>;
 
 /// The smallest of `values` that at least this share of them does not exceed; nothing for none.
-pub(super) fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
+pub(in crate::cli::bench) fn percentile(values: &mut [f64], share: f64) -> Option<f64> {
     let last = values.len().checked_sub(1)?;
     let rank = (share * values.len() as f64 - 1e-9).ceil().max(1.0) as usize - 1;
     let (_, value, _) = values.select_nth_unstable_by(rank.min(last), f64::total_cmp);

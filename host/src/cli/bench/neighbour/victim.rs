@@ -16,37 +16,37 @@ use tokio_util::sync::CancellationToken;
 const PASSAGES: usize = 5;
 
 /// What came back: chunks with their scores, best first.
-pub(super) type Answer = Vec<(u64, f32)>;
+pub(in crate::cli::bench) type Answer = Vec<(u64, f32)>;
 
 /// Why nothing came back.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Failed {
+pub(in crate::cli::bench) struct Failed {
     /// The task was stopped for something that it used or waited for.
-    pub(super) stopped: bool,
-    pub(super) message: String,
+    pub(in crate::cli::bench) stopped: bool,
+    pub(in crate::cli::bench) message: String,
 }
 
 /// One question and what became of it.
 #[derive(Debug, Clone)]
-pub(super) struct Asked<T> {
-    pub(super) number: usize,
+pub(in crate::cli::bench) struct Asked<T> {
+    pub(in crate::cli::bench) number: usize,
     /// When it was due, since the block began.
-    pub(super) due: Duration,
+    pub(in crate::cli::bench) due: Duration,
     /// From then until the answer.
-    pub(super) latency: Duration,
-    pub(super) outcome: T,
+    pub(in crate::cli::bench) latency: Duration,
+    pub(in crate::cli::bench) outcome: T,
 }
 
 /// The tenant that must not notice anything.
 #[derive(Debug)]
-pub(super) struct Victim {
-    pub(super) tenant: TenantId,
-    pub(super) questions: Vec<String>,
+pub(in crate::cli::bench) struct Victim {
+    pub(in crate::cli::bench) tenant: TenantId,
+    pub(in crate::cli::bench) questions: Vec<String>,
 }
 
 impl Victim {
     /// Asks the questions of these numbers, `rate` a second; fewer where it is interrupted.
-    pub(super) async fn ask(
+    pub(in crate::cli::bench) async fn ask(
         self: &Arc<Self>,
         runtime: &Arc<Runtime>,
         numbers: std::ops::Range<usize>,

@@ -1,0 +1,294 @@
+//! Single charts: bars with names beside them, bubbles, and lines with names at their ends. It knows nothing of
+//! what was measured.
+
+use super::{Axis, COLOURS, FAMILY, Format, GRID, INK, MARGIN, PlotError, draw_error, font, png};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use std::path::Path;
+
+const WIDTH: u32 = 860;
+const HEADER: u32 = 64;
+
+/// Height of a chart without bars, and of one bar with its room.
+const HEIGHT: u32 = 470;
+const BAR: u32 = 34;
+
+/// One picture with one pair of axes.
+#[derive(Debug, Clone, Default)]
+pub struct Chart {
+    /// What it shows.
+    pub title: String,
+    /// How it was measured, in one line.
+    pub subtitle: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis; its marks are the bars' names where there are bars.
+    pub y: Axis,
+    /// From the left; empty where the chart has others.
+    pub bars: Vec<Bar>,
+    /// Circles.
+    pub bubbles: Vec<Bubble>,
+    /// Lines.
+    pub lines: Vec<Line>,
+}
+
+/// A bar from the left.
+#[derive(Debug, Clone)]
+pub struct Bar {
+    /// Its position on the vertical axis.
+    pub at: f64,
+    /// Where it ends.
+    pub to: f64,
+    /// The least and the most, as a thin line.
+    pub spread: (f64, f64),
+    /// Which colour, by number; numbers that are too large begin again.
+    pub colour: usize,
+}
+
+/// A circle with a name beside it.
+#[derive(Debug, Clone)]
+pub struct Bubble {
+    /// Its middle.
+    pub at: (f64, f64),
+    /// Its radius by that of the largest, from 0 to 1.
+    pub size: f64,
+    /// What it is.
+    pub name: String,
+    /// As for [`Bar`].
+    pub colour: usize,
+}
+
+/// A line with points.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// What it is.
+    pub name: String,
+    /// From left to right.
+    pub points: Vec<(f64, f64)>,
+    /// As for [`Bar`].
+    pub colour: usize,
+}
+
+impl Axis {
+    /// Marks at round numbers from zero to beyond `most`.
+    pub fn linear(label: &str, most: f64) -> Self {
+        let most = if most.is_finite() && most > 0.0 {
+            most
+        } else {
+            1.0
+        };
+        let power = 10f64.powf((most / 5.0).log10().floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|m| m * power);
+        let step = steps.into_iter().find(|step| most / step <= 6.0);
+        let step = step.unwrap_or(10.0 * power);
+        let count = (most / step).ceil().max(1.0) as u32;
+        let mark = |n: u32| (f64::from(n) * step, super::number(f64::from(n) * step));
+        Self {
+            label: label.to_owned(),
+            marks: (0..=count).map(mark).collect(),
+        }
+    }
+
+    /// Names in places 0, 1, 2 and so on, with half a place of room at both ends.
+    pub fn names(names: &[String]) -> Self {
+        let named = names.iter().enumerate();
+        let mut marks = vec![(-0.5, String::new())];
+        marks.extend(named.map(|(place, name)| (place as f64, name.clone())));
+        marks.push((names.len() as f64 - 0.5, String::new()));
+        Self {
+            label: String::new(),
+            marks,
+        }
+    }
+}
+
+impl Chart {
+    fn size(&self) -> (u32, u32) {
+        match self.bars.len() as u32 {
+            0 => (WIDTH, HEADER + HEIGHT),
+            bars => (WIDTH, HEADER + BAR * bars + 70),
+        }
+    }
+
+    /// The picture as a file's content.
+    pub fn draw(&self, format: Format) -> Result<Vec<u8>, PlotError> {
+        font()?;
+        let (width, height) = self.size();
+        match format {
+            Format::Svg => {
+                let mut text = String::new();
+                let root = SVGBackend::with_string(&mut text, (width, height));
+                self.on(&root.into_drawing_area(), 1)?;
+                Ok(text.into_bytes())
+            }
+            Format::Png => {
+                let (width, height) = (2 * width, 2 * height);
+                let mut pixels = vec![255; 3 * width as usize * height as usize];
+                let root = BitMapBackend::with_buffer(&mut pixels, (width, height));
+                self.on(&root.into_drawing_area(), 2)?;
+                Ok(png::encode(&pixels, width, height))
+            }
+        }
+    }
+
+    /// Writes `NAME.svg` and `NAME.png` into a folder.
+    pub fn save(&self, folder: &Path, name: &str) -> Result<(), PlotError> {
+        for (format, extension) in [(Format::Svg, "svg"), (Format::Png, "png")] {
+            let path = folder.join(format!("{name}.{extension}"));
+            let content = self.draw(format)?;
+            std::fs::write(&path, content).map_err(|source| PlotError::Write { path, source })?;
+        }
+        Ok(())
+    }
+
+    fn on<B: DrawingBackend>(
+        &self,
+        root: &DrawingArea<B, Shift>,
+        scale: u32,
+    ) -> Result<(), PlotError> {
+        root.fill(&WHITE).map_err(draw_error)?;
+        let (header, body) = root.split_vertically(HEADER * scale);
+        let at = |y: u32| ((2 * MARGIN * scale) as i32, (y * scale) as i32);
+        let text = |size: u32| (FAMILY, size * scale).into_font().color(&INK);
+        header
+            .draw_text(&self.title, &text(20), at(12))
+            .map_err(draw_error)?;
+        header
+            .draw_text(&self.subtitle, &text(12), at(40))
+            .map_err(draw_error)?;
+        self.body(&body, scale)?;
+        root.present().map_err(draw_error)
+    }
+
+    fn body<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+        scale: u32,
+    ) -> Result<(), PlotError> {
+        let text = |size: u32| (FAMILY, size * scale).into_font().color(&INK);
+        let longest = self.y.marks.iter().map(|(_, text)| text.len()).max();
+        let names = 30 + 7 * u32::try_from(longest.unwrap_or(0)).unwrap_or(20);
+        let mut chart = ChartBuilder::on(area)
+            .margin(MARGIN * scale)
+            .x_label_area_size(40 * scale)
+            .y_label_area_size(names.max(52) * scale)
+            .build_cartesian_2d(self.x.marks(), self.y.marks())
+            .map_err(draw_error)?;
+        chart
+            .configure_mesh()
+            .bold_line_style(GRID.stroke_width(scale))
+            .light_line_style(TRANSPARENT)
+            .axis_style(INK.stroke_width(scale))
+            .x_desc(&self.x.label)
+            .y_desc(&self.y.label)
+            .axis_desc_style(text(12))
+            .label_style(text(11))
+            .x_label_formatter(&|at| self.x.text_at(*at))
+            .y_label_formatter(&|at| self.y.text_at(*at))
+            .draw()
+            .map_err(draw_error)?;
+        let area = chart.plotting_area();
+        for bar in &self.bars {
+            let corners = [(0.0, bar.at - 0.34), (bar.to, bar.at + 0.34)];
+            let filled = colour(bar.colour).filled();
+            area.draw(&Rectangle::new(corners, filled))
+                .map_err(draw_error)?;
+            let ends = [(bar.spread.0, bar.at), (bar.spread.1, bar.at)];
+            let line = PathElement::new(ends, INK.stroke_width(scale));
+            area.draw(&line).map_err(draw_error)?;
+        }
+        for bubble in &self.bubbles {
+            let radius = (6.0 + 34.0 * bubble.size.clamp(0.0, 1.0)) * f64::from(scale);
+            let inside = colour(bubble.colour).mix(0.55).filled();
+            let circle = Circle::new(bubble.at, radius as i32, inside);
+            area.draw(&circle).map_err(draw_error)?;
+            let name = Text::new(bubble.name.clone(), bubble.at, text(12));
+            area.draw(&name).map_err(draw_error)?;
+        }
+        for line in &self.lines {
+            let style = colour(line.colour).stroke_width(2 * scale);
+            let path = PathElement::new(line.points.clone(), style);
+            area.draw(&path).map_err(draw_error)?;
+            for point in &line.points {
+                let dot = Circle::new(*point, 3 * scale as i32, colour(line.colour).filled());
+                area.draw(&dot).map_err(draw_error)?;
+            }
+            if let Some(first) = line.points.first() {
+                let name = Text::new(line.name.clone(), *first, text(12));
+                area.draw(&name).map_err(draw_error)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn colour(number: usize) -> RGBColor {
+    COLOURS[number % COLOURS.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart() -> Chart {
+        let names = ["first".to_owned(), "second-and-longer".to_owned()];
+        Chart {
+            title: "A title".to_owned(),
+            subtitle: "how".to_owned(),
+            x: Axis::linear("documents a second", 57.0),
+            y: Axis::names(&names),
+            bars: (0..2)
+                .map(|at| Bar {
+                    at: f64::from(at),
+                    to: 40.0,
+                    spread: (38.0, 41.0),
+                    colour: 0,
+                })
+                .collect(),
+            ..Chart::default()
+        }
+    }
+
+    #[test]
+    fn linear_marks_are_round_and_reach_beyond_the_most() {
+        let marks = |most| {
+            let axis = Axis::linear("", most);
+            let texts = axis.marks.into_iter().map(|(_, text)| text);
+            texts.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(marks(57.0), "0 10 20 30 40 50 60");
+        assert_eq!(marks(0.9), "0 0.2 0.4 0.6 0.8 1");
+        assert_eq!(marks(1_048.0), "0 200 400 600 800 1000 1200");
+        assert_eq!(marks(0.0), "0 0.2 0.4 0.6 0.8 1");
+    }
+
+    #[test]
+    fn bars_bubbles_and_lines_are_drawn_with_their_names() {
+        let svg = |chart: &Chart| String::from_utf8(chart.draw(Format::Svg).unwrap()).unwrap();
+        let bars = svg(&chart());
+        for word in ["A title", "second-and-longer", "documents a second", "60"] {
+            assert!(bars.contains(word), "{word}");
+        }
+        let chart = Chart {
+            y: Axis::linear("y", 5.0),
+            bars: vec![],
+            bubbles: vec![Bubble {
+                at: (10.0, 2.0),
+                size: 1.0,
+                name: "a bubble".to_owned(),
+                colour: 2,
+            }],
+            lines: vec![Line {
+                name: "a line".to_owned(),
+                points: vec![(0.0, 1.0), (50.0, 4.0)],
+                colour: 3,
+            }],
+            ..chart()
+        };
+        let others = svg(&chart);
+        for word in ["a bubble", "a line", "<circle", "<polyline"] {
+            assert!(others.contains(word), "{word}");
+        }
+        assert!(chart.draw(Format::Png).unwrap().len() > 2_000);
+    }
+}
