@@ -24,7 +24,7 @@ fn d_01_d_15_no_kill_loses_doubles_or_tears_an_acknowledged_document() {
     let mut run = Kills::begin(seed);
     while run.tally.kills() < kills {
         run.round();
-        if run.tally.rounds % 50 == 0 {
+        if run.tally.rounds.is_multiple_of(50) {
             println!("{}", run.tally);
         }
     }

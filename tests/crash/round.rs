@@ -163,7 +163,7 @@ impl Kills {
             let order = self.next_order();
             self.carry_out(&order, Moment::After(after));
         }
-        if self.tally.rounds % 10 == 0 {
+        if self.tally.rounds.is_multiple_of(10) {
             self.ask_the_program();
         }
     }

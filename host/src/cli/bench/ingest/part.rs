@@ -80,6 +80,7 @@ fn documents(corpus: &Path, policy: &Policy) -> Result<mpsc::Receiver<Loaded>, F
     let options = LoadOptions {
         source: None,
         document_bytes_max: policy.ingest.document_kib_max << 10,
+        encoding: None,
     };
     let plan = plan(&[corpus.to_owned()], &options)?;
     let (sender, receiver) = mpsc::channel(8);
