@@ -2,7 +2,7 @@
 #
 #   docker build -t stockade .
 #   docker run --rm stockade
-#   docker run --rm -v "$PWD/docs/runs:/work/docs/runs" stockade cargo xtask study
+#   docker run --rm -v "$PWD/docs/runs:/stockade/docs/runs" stockade cargo xtask study
 #
 # Building brings ONNX Runtime, the model and every dependency, and compiles: ten minutes and more, and a network.
 # Without peers what is run later needs none; `cargo xtask study` brings the Python environment that it compares
@@ -20,7 +20,7 @@ RUN apt-get update \
 ENV STOCKADE_CACHE=/cache \
     STOCKADE_DATA=/data
 
-WORKDIR /work
+WORKDIR /stockade
 COPY . .
 RUN cargo xtask setup && ln -s /cache/target/release/stockade /usr/local/bin/stockade
 

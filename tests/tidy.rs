@@ -29,7 +29,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["db"]),
     ("safetensors", &["embedder"]),
     ("stockade_chunker", &["cli"]),
-    ("stockade_guest", &["cli"]),
     ("sysinfo", &["cli"]),
     ("tokenizers", &["embedder"]),
     ("toml", &["config", "policy"]),

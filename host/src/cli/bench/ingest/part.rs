@@ -79,6 +79,7 @@ pub(in crate::cli::bench) async fn run(
 fn documents(corpus: &Path, policy: &Policy) -> Result<mpsc::Receiver<Loaded>, Failure> {
     let options = LoadOptions {
         source: None,
+        encoding: None,
         document_bytes_max: policy.ingest.document_kib_max << 10,
         encoding: None,
     };

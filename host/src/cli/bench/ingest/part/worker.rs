@@ -25,12 +25,15 @@ pub(super) struct Order {
     pub(super) text: String,
 }
 
+/// Names and values that a chunker attached to a chunk.
+type Labels = Vec<(String, String)>;
+
 /// What comes back, the vectors' bytes apart.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     number: u64,
     /// Start, end and labels of each chunk.
-    chunks: Vec<(u32, u32, Vec<(String, String)>)>,
+    chunks: Vec<(u32, u32, Labels)>,
     tokens: u64,
     failed: Option<String>,
 }
