@@ -1,13 +1,17 @@
 //! A text that waits, and how texts of like length are picked into a batch.
 //!
-//! A batch costs its number of texts times its longest, since shorter texts are padded. Knows nothing of
-//! tenants: fairness is decided before texts come here.
+//! A batch costs its number of texts times its longest, since shorter texts are padded; so only texts that are
+//! too short to keep a core busy are padded. Knows nothing of tenants: fairness is decided before texts come here.
 
 use super::error::EmbedError;
 use super::tokens::Tokens;
 use crate::corpus::Embedding;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+
+/// Texts of so many tokens go with others of exactly their length, or alone. Two of them in a batch are no faster
+/// than one after the other, since the products are large enough; and what has no padding needs no mask.
+const UNPADDED_TOKENS: usize = 64;
 
 /// What becomes of one text.
 pub(super) type Answer = Result<Embedding, EmbedError>;
@@ -66,7 +70,8 @@ impl Item {
 }
 
 /// Takes a batch out of `window`: its oldest text, and those nearest to it in length while the batch
-/// stays within `budget` tokens, padding included. A text longer than that goes alone.
+/// stays within `budget` tokens, padding included. None of [`UNPADDED_TOKENS`] or more is padded, or the reason
+/// for padding. A text longer than the budget goes alone.
 pub(super) fn pick(window: &mut Vec<Item>, budget: usize) -> Vec<Item> {
     let mut by_length: Vec<usize> = (0..window.len()).collect();
     by_length.sort_by_key(|&i| window[i].cost());
@@ -89,15 +94,17 @@ pub(super) fn pick(window: &mut Vec<Item>, budget: usize) -> Vec<Item> {
 /// the side where the next length is nearer.
 fn widen(lengths: &[usize], start: usize, budget: usize) -> (usize, usize) {
     let (mut from, mut to) = (start, start + 1);
+    let own = lengths[start];
+    let may_pad = |other: usize| own.max(other) < UNPADDED_TOKENS || own == other;
     loop {
         let fits = |count: usize, longest: usize| count * longest <= budget;
         let count = to - from + 1;
-        let shorter =
-            (from > 0 && fits(count, lengths[to - 1])).then(|| lengths[start] - lengths[from - 1]);
+        let shorter = (from > 0 && may_pad(lengths[from - 1]) && fits(count, lengths[to - 1]))
+            .then(|| own - lengths[from - 1]);
         let longer = lengths
             .get(to)
-            .filter(|&&l| fits(count, l))
-            .map(|l| l - lengths[start]);
+            .filter(|&&l| may_pad(l) && fits(count, l))
+            .map(|l| l - own);
         match (shorter, longer) {
             (None, None) => return (from, to),
             (Some(s), Some(l)) if l < s => to += 1,

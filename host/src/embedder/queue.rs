@@ -17,8 +17,8 @@ const QUANTUM: usize = 32;
 /// Batches' worth of bulk texts from which texts of like length are picked.
 const WINDOW_BATCHES: usize = 8;
 
-/// Batches' worth of interactive tokens that may go before bulk that waits.
-const BULK_PATIENCE: usize = 3;
+/// Interactive tokens that may go for one of bulk that waits.
+const INTERACTIVE_TO_BULK: usize = 3;
 
 /// The part of the queue kept for long interactive texts: one in so many.
 const INTERACTIVE_PART: usize = 8;
@@ -75,7 +75,7 @@ pub(super) struct Queue {
     express: Class,
     interactive: Class,
     bulk: Class,
-    /// Interactive tokens that went before bulk since bulk last went.
+    /// Interactive tokens that went before bulk that waited, beyond what bulk got for them.
     passed: usize,
     batch_tokens: usize,
 }
@@ -119,7 +119,7 @@ impl Queue {
     /// The next batch for this kind of worker: never empty, and within the token budget unless it is a single
     /// text.
     pub(super) fn take(&mut self, draw: Draw) -> Option<Vec<Item>> {
-        let bulk_is_due = self.passed >= BULK_PATIENCE * self.batch_tokens;
+        let bulk_is_due = self.passed >= INTERACTIVE_TO_BULK * self.batch_tokens;
         let (order, budget): (&[Rank], _) = match draw {
             Draw::Express => (&[Rank::Express], EXPRESS_TOKENS),
             Draw::Any if bulk_is_due => (
@@ -145,10 +145,13 @@ impl Queue {
     }
 
     fn age(&mut self, went: Rank, batch: &[Item]) {
-        if went == Rank::Bulk || self.bulk.tokens == 0 {
+        let tokens = batch.iter().map(Item::cost).sum::<usize>();
+        if self.bulk.tokens == 0 {
             self.passed = 0;
+        } else if went == Rank::Bulk {
+            self.passed = self.passed.saturating_sub(INTERACTIVE_TO_BULK * tokens);
         } else {
-            self.passed += batch.iter().map(Item::cost).sum::<usize>();
+            self.passed += tokens;
         }
     }
 

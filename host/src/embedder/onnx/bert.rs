@@ -1,18 +1,22 @@
-//! BERT with mean pooling and unit length, as a graph of standard ONNX operators.
+//! BERT with mean pooling and unit length, as an ONNX graph: standard operators, and ONNX Runtime's own for
+//! attention.
 //!
 //! A text's vector does not depend on its neighbours: padding is masked out of every attention and of the
 //! mean. Knows the names of a BERT checkpoint's weights, and nothing of files.
 
 use super::ModelError;
 use super::graph::{self, GraphWriter, Value};
+use super::proto;
 use super::source::{Shape, Weights};
 use std::io::Write;
 
 /// The version of the standard operators that the graph is written in.
 pub(super) const OPSET: i64 = 17;
 
-/// Added to the attention score of padding: its probability becomes exactly zero.
-const MASKED: f32 = -1e9;
+/// Types of numbers, as ONNX numbers them.
+const FLOAT: i64 = proto::TYPE_FLOAT as i64;
+const INT32: i64 = 6;
+const BOOLEAN: i64 = 9;
 
 /// Writes the graph `input_ids, attention_mask: i64[batch, sequence] -> embedding: f32[batch, hidden]`.
 pub(super) fn write<W: Write>(
@@ -26,15 +30,13 @@ pub(super) fn write<W: Write>(
         weights,
     };
     let ids = bert.g.input("input_ids", &["batch", "sequence"]);
-    let mask = bert.g.input("attention_mask", &["batch", "sequence"]);
-    let mask = bert
-        .g
-        .node_with("Cast", "mask", &[&mask], vec![graph::integer("to", 1)]);
+    let given = bert.g.input("attention_mask", &["batch", "sequence"]);
+    let mask = bert.cast("mask", &given, FLOAT);
     bert.constants();
-    let penalty = bert.penalty(&mask);
+    bert.padding(&given);
     let mut hidden = bert.embeddings(&ids)?;
     for layer in 0..shape.layers {
-        hidden = bert.attention(layer, &hidden, &penalty)?;
+        hidden = bert.attention(layer, &hidden)?;
         hidden = bert.feed_forward(layer, &hidden)?;
     }
     bert.pool(&hidden, &mask);
@@ -50,31 +52,27 @@ struct Bert<'a, W> {
 
 impl<W: Write> Bert<'_, W> {
     fn constants(&mut self) {
-        let (heads, hidden) = (self.shape.heads, self.shape.hidden);
-        let size = hidden / heads;
         self.g.scalar("one", 1.0);
         self.g.scalar("half", 0.5);
         self.g.scalar("sqrt_2", std::f32::consts::SQRT_2);
-        self.g.scalar("masked", MASKED);
         self.g.scalar("tiny", 1e-12);
-        self.g.scalar("scale", 1.0 / (size as f32).sqrt());
-        // Zero keeps the input's dimension.
-        self.g
-            .integers("split_heads", &[0, 0, heads as i64, size as i64]);
-        self.g.integers("join_heads", &[0, 0, hidden as i64]);
         self.g.integers("axis_0", &[0]);
         self.g.integers("axis_1", &[1]);
-        self.g.integers("axes_1_2", &[1, 2]);
         self.g.integers("axis_2", &[2]);
     }
 
-    /// `[batch, 1, 1, sequence]`: zero where there is text, [`MASKED`] where there is padding.
-    fn penalty(&mut self, mask: &str) -> Value {
-        self.g.node("Sub", "padding", &["one", mask]);
-        self.g
-            .node("Mul", "padding_penalty", &["padding", "masked"]);
-        self.g
-            .node("Unsqueeze", "penalty", &["padding_penalty", "axes_1_2"])
+    fn cast(&mut self, name: &str, value: &str, to: i64) -> Value {
+        let to = vec![graph::integer("to", to)];
+        self.g.node_with("Cast", name, &[value], to)
+    }
+
+    /// `text_or_padding`, the mask as attention wants it, and `padded`: whether any text has padding at all.
+    fn padding(&mut self, mask: &str) {
+        self.cast("text_or_padding", mask, INT32);
+        let shrink = vec![graph::integer("keepdims", 0)];
+        self.g.node_with("ReduceMin", "least", &[mask], shrink);
+        self.cast("whole", "least", BOOLEAN);
+        self.g.node("Not", "padded", &["whole"]);
     }
 
     /// Word, position and (constant) token type, normalised. The type is folded into the position.
@@ -107,44 +105,41 @@ impl<W: Write> Bert<'_, W> {
     }
 
     /// Multi-head self-attention with its residual and normalisation.
-    fn attention(&mut self, layer: usize, x: &str, penalty: &str) -> Result<Value, ModelError> {
+    fn attention(&mut self, layer: usize, x: &str) -> Result<Value, ModelError> {
         let name = |part: &str| format!("layer.{layer}.attention.{part}");
         let at = |part: &str| format!("encoder.layer.{layer}.attention.{part}");
-        let q = self.heads(&at("self.query"), x, &[0, 2, 1, 3])?;
-        let k = self.heads(&at("self.key"), x, &[0, 2, 3, 1])?;
-        let v = self.heads(&at("self.value"), x, &[0, 2, 1, 3])?;
-        let scores = self.g.node("MatMul", &name("scores"), &[&q, &k]);
-        let scaled = self.g.node("Mul", &name("scaled"), &[&scores, "scale"]);
-        let masked = self.g.node("Add", &name("masked"), &[&scaled, penalty]);
-        let axis = vec![graph::integer("axis", -1)];
-        let shares = self
-            .g
-            .node_with("Softmax", &name("shares"), &[&masked], axis);
-        let mixed = self.g.node("MatMul", &name("mixed"), &[&shares, &v]);
-        let perm = vec![graph::integers("perm", &[0, 2, 1, 3])];
-        let turned = self
-            .g
-            .node_with("Transpose", &name("turned"), &[&mixed], perm);
-        let joined = self
-            .g
-            .node("Reshape", &name("joined"), &[&turned, "join_heads"]);
         let hidden = self.shape.hidden;
-        let out = self.linear(&at("output.dense"), &joined, hidden, hidden)?;
+        let parts = ["self.query", "self.key", "self.value"].map(at);
+        let mut biases = vec![];
+        for part in &parts {
+            self.product(part, x, hidden, hidden)?;
+            let bias = self.weights.get(&format!("{part}.bias"), &[hidden])?;
+            biases.extend_from_slice(bias);
+        }
+        let bias = at("self.bias");
+        self.g.weight(&bias, &[parts.len() * hidden], &biases)?;
+        let [q, k, v] = parts.map(|part| format!("{part}.product"));
+        let mixed = self.mix(&name("mixed"), [&q, &k, &v, &bias]);
+        let out = self.linear(&at("output.dense"), &mixed, hidden, hidden)?;
         let sum = self.g.node("Add", &name("sum"), &[&out, x]);
         self.layer_norm(&at("output.LayerNorm"), &sum)
     }
 
-    /// One projection, cut into heads and turned.
-    fn heads(&mut self, weight: &str, x: &str, perm: &[i64]) -> Result<Value, ModelError> {
-        let hidden = self.shape.hidden;
-        let flat = self.linear(weight, x, hidden, hidden)?;
-        let cut = self
-            .g
-            .node("Reshape", &format!("{weight}.cut"), &[&flat, "split_heads"]);
-        let perm = vec![graph::integers("perm", perm)];
-        Ok(self
-            .g
-            .node_with("Transpose", &format!("{weight}.turned"), &[&cut], perm))
+    /// Each token's mean of the values, weighed by how well its query fits the keys. Where no text has padding
+    /// there is nothing to mask, and ONNX Runtime does it block by block without ever holding all weights (Dao
+    /// et al., "FlashAttention", 2022); its result is the same but for rounding.
+    fn mix(&mut self, name: &str, inputs: [&str; 4]) -> Value {
+        let attend = |inputs: &[&str]| {
+            let heads = vec![graph::integer("num_heads", self.shape.heads as i64)];
+            proto::Node {
+                domain: graph::RUNTIMES_OWN.to_owned(),
+                ..graph::node("MultiHeadAttention", name, inputs, heads)
+            }
+        };
+        let [q, k, v, bias] = inputs;
+        let masked = attend(&[q, k, v, bias, "text_or_padding"]);
+        let whole = attend(&inputs);
+        self.g.either("padded", name, [masked, whole])
     }
 
     /// The two-layer network with its residual and normalisation. The activation is Gelu by the error
@@ -168,16 +163,21 @@ impl<W: Write> Bert<'_, W> {
         self.layer_norm(&at("output.LayerNorm"), &sum)
     }
 
-    /// `x W^T + b`. The weight is stored transposed, as `MatMul` wants it.
-    fn linear(&mut self, at: &str, x: &str, from: usize, to: usize) -> Result<Value, ModelError> {
-        let (weight, bias) = (format!("{at}.weight"), format!("{at}.bias"));
+    /// `x W^T`. The weight is stored transposed, as `MatMul` wants it.
+    fn product(&mut self, at: &str, x: &str, from: usize, to: usize) -> Result<Value, ModelError> {
+        let weight = format!("{at}.weight");
         let turned = self.weights.transposed(&weight, to, from)?;
         self.g.weight(&weight, &[from, to], &turned)?;
+        let name = format!("{at}.product");
+        Ok(self.g.node("MatMul", &name, &[x, &weight]))
+    }
+
+    /// `x W^T + b`.
+    fn linear(&mut self, at: &str, x: &str, from: usize, to: usize) -> Result<Value, ModelError> {
+        let product = self.product(at, x, from, to)?;
+        let bias = format!("{at}.bias");
         self.g
             .weight(&bias, &[to], self.weights.get(&bias, &[to])?)?;
-        let product = self
-            .g
-            .node("MatMul", &format!("{at}.product"), &[x, &weight]);
         Ok(self.g.node("Add", &format!("{at}.out"), &[&product, &bias]))
     }
 

@@ -11,6 +11,9 @@ use std::path::Path;
 /// Weights begin at multiples of this, so that ONNX Runtime can map each by itself.
 const ALIGNMENT: u64 = 4_096;
 
+/// The domain of the operators that ONNX Runtime adds to the standard ones.
+pub(super) const RUNTIMES_OWN: &str = "com.microsoft";
+
 /// The name of a value in the graph.
 pub(super) type Value = String;
 
@@ -69,14 +72,37 @@ impl<W: Write> GraphWriter<W> {
         inputs: &[&str],
         attribute: Vec<proto::Attribute>,
     ) -> Value {
-        self.graph.node.push(proto::Node {
-            input: inputs.iter().map(|&i| i.to_owned()).collect(),
-            output: vec![name.to_owned()],
-            name: name.to_owned(),
-            op_type: op.to_owned(),
-            attribute,
-        });
+        self.graph.node.push(node(op, name, inputs, attribute));
         name.to_owned()
+    }
+
+    /// One of two nodes, chosen at run time by the truth of `condition`; the one output, called `name`, has three
+    /// dimensions. The nodes' inputs are values of this graph.
+    pub(super) fn either(
+        &mut self,
+        condition: &str,
+        name: &str,
+        [so, otherwise]: [proto::Node; 2],
+    ) -> Value {
+        let branch = |attribute: &str, mut node: proto::Node| {
+            let output = format!("{name}.{attribute}");
+            node.output = vec![output.clone()];
+            let dims = ["batch", "sequence", "hidden"].map(named).into();
+            let graph = proto::Graph {
+                name: output.clone(),
+                node: vec![node],
+                output: vec![value_info(&output, proto::TYPE_FLOAT, dims)],
+                ..Default::default()
+            };
+            proto::Attribute {
+                name: attribute.to_owned(),
+                g: Some(graph),
+                kind: proto::ATTRIBUTE_GRAPH,
+                ..Default::default()
+            }
+        };
+        let branches = vec![branch("then_branch", so), branch("else_branch", otherwise)];
+        self.node_with("If", name, &[condition], branches)
     }
 
     /// A constant number.
@@ -147,14 +173,15 @@ impl<W: Write> GraphWriter<W> {
 
     /// The `.onnx` file's bytes, and the writer that holds the weights.
     pub(super) fn finish(self, opset: i64) -> (Vec<u8>, W) {
+        let version_of = |domain: &str, version| proto::OperatorSet {
+            domain: domain.to_owned(),
+            version,
+        };
         let model = proto::Model {
             ir_version: 8,
             producer_name: "stockade".to_owned(),
             graph: Some(self.graph),
-            opset_import: vec![proto::OperatorSet {
-                domain: String::new(),
-                version: opset,
-            }],
+            opset_import: vec![version_of("", opset), version_of(RUNTIMES_OWN, 1)],
         };
         (prost::Message::encode_to_vec(&model), self.data)
     }
@@ -195,6 +222,23 @@ fn place(tensor: &proto::Tensor) -> io::Result<Placed> {
         offset,
         length,
     })
+}
+
+/// A standard operator's node with one output, called `name`.
+pub(super) fn node(
+    op: &str,
+    name: &str,
+    inputs: &[&str],
+    attribute: Vec<proto::Attribute>,
+) -> proto::Node {
+    proto::Node {
+        input: inputs.iter().map(|&i| i.to_owned()).collect(),
+        output: vec![name.to_owned()],
+        name: name.to_owned(),
+        op_type: op.to_owned(),
+        attribute,
+        domain: String::new(),
+    }
 }
 
 /// A float attribute.

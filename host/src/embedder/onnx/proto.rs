@@ -16,7 +16,7 @@ pub(super) struct Model {
     pub(super) opset_import: Vec<OperatorSet>,
 }
 
-/// `OperatorSetIdProto`: which version of the standard operators is meant.
+/// `OperatorSetIdProto`: which version of a domain's operators is meant; the empty domain has the standard ones.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct OperatorSet {
     #[prost(string, tag = "1")]
@@ -53,6 +53,8 @@ pub(super) struct Node {
     pub(super) op_type: String,
     #[prost(message, repeated, tag = "5")]
     pub(super) attribute: Vec<Attribute>,
+    #[prost(string, tag = "7")]
+    pub(super) domain: String,
 }
 
 /// `AttributeProto`: a named constant of a node. One of the values is set, and `kind` says which.
@@ -64,6 +66,8 @@ pub(super) struct Attribute {
     pub(super) f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub(super) i: Option<i64>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) g: Option<Graph>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(super) ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -73,6 +77,7 @@ pub(super) struct Attribute {
 /// `AttributeProto.AttributeType`.
 pub(super) const ATTRIBUTE_FLOAT: i32 = 1;
 pub(super) const ATTRIBUTE_INT: i32 = 2;
+pub(super) const ATTRIBUTE_GRAPH: i32 = 5;
 pub(super) const ATTRIBUTE_INTS: i32 = 7;
 
 /// `TensorProto`: a constant, its bytes here or in another file.
