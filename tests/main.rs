@@ -6,8 +6,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     unreachable_pub,
-    reason = "a test that cannot go on should say where it stopped"
+    reason = "a test that cannot go on should say where it stopped, and a long one how far it is"
 )]
 
 mod support;

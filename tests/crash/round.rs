@@ -147,7 +147,7 @@ impl Kills {
     }
 
     /// Fsynced before anything else happens.
-    fn note(&mut self, what: Value) {
+    fn note(&mut self, what: &Value) {
         writeln!(self.journal, "{what}").unwrap();
         self.journal.sync_data().unwrap();
     }
@@ -252,7 +252,7 @@ impl Kills {
             .map(|(id, version)| (full_id(*id), version.as_ref().map(|version| version.number)))
             .collect();
         self.note(
-            json!({ "command": order.arguments, "meant": meant, "kill": format!("{moment:?}") }),
+            &json!({ "command": order.arguments, "meant": meant, "kill": format!("{moment:?}") }),
         );
         for (id, version) in &order.meant {
             self.tenants[order.tenant].mean(*id, version.clone());
@@ -264,7 +264,7 @@ impl Kills {
         let mut child = self.command(&arguments).spawn().unwrap();
         let ended = kill_at(&mut child, moment, &acks);
         let acknowledged = self.acknowledged(order, &acks, ended);
-        self.note(json!({ "acknowledged": acknowledged, "ended": format!("{ended:?}") }));
+        self.note(&json!({ "acknowledged": acknowledged, "ended": format!("{ended:?}") }));
         for id in &acknowledged {
             self.tenants[order.tenant].acknowledge(*id);
         }

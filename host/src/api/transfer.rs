@@ -34,7 +34,7 @@ pub struct BackupJson {
 
 impl BackupJson {
     /// Of a tenant's backup in `file`.
-    pub fn new(tenant: String, file: PathBuf, made: rt::BackedUp) -> Self {
+    pub fn new(tenant: String, file: PathBuf, made: &rt::BackedUp) -> Self {
         Self {
             tenant,
             file,

@@ -186,7 +186,7 @@ async fn backup(
 ) -> Outcome<BackupJson> {
     refuse_relative(&file)?;
     let made = host.runtime.backup(&name, &file).await?;
-    Ok(Said(BackupJson::new(name.to_string(), file, made)))
+    Ok(Said(BackupJson::new(name.to_string(), file, &made)))
 }
 
 async fn restore(
