@@ -57,7 +57,7 @@ impl Host {
                 Ok(runtime) => break runtime,
                 Err(refused) if refused.code == "data-folder-held" => {
                     assert!(Instant::now() < watchdog, "{refused:?}");
-                    std::thread::sleep(Duration::from_millis(5));
+                    std::thread::yield_now();
                 }
                 Err(failure) => panic!("{failure:?}"),
             }

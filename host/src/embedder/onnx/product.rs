@@ -1,6 +1,6 @@
 //! A graph of one matrix product, for measuring how fast ONNX Runtime's own is. Knows nothing of BERT.
 
-use super::graph::value_info;
+use super::graph::{node, value_info};
 use super::proto;
 
 /// The input of the graph, and its output.
@@ -21,13 +21,7 @@ pub(in crate::embedder) fn product([rows, inner, columns]: [usize; 3]) -> Vec<u8
     let weights = (0..inner * columns).flat_map(|at| weight(at).to_le_bytes());
     let graph = proto::Graph {
         name: "product".to_owned(),
-        node: vec![proto::Node {
-            input: vec![INPUT.to_owned(), "weights".to_owned()],
-            output: vec![OUTPUT.to_owned()],
-            name: OUTPUT.to_owned(),
-            op_type: "MatMul".to_owned(),
-            attribute: vec![],
-        }],
+        node: vec![node("MatMul", OUTPUT, &[INPUT, "weights"], vec![])],
         initializer: vec![proto::Tensor {
             dims: vec![inner as i64, columns as i64],
             data_type: proto::TYPE_FLOAT,

@@ -81,7 +81,6 @@ fn documents(corpus: &Path, policy: &Policy) -> Result<mpsc::Receiver<Loaded>, F
         source: None,
         encoding: None,
         document_bytes_max: policy.ingest.document_kib_max << 10,
-        encoding: None,
     };
     let plan = plan(&[corpus.to_owned()], &options)?;
     let (sender, receiver) = mpsc::channel(8);
