@@ -303,20 +303,22 @@ fn each_rule_of_a_chunkers_answer_is_named_where_it_is_broken() {
         chunks_max: 3,
         overlap_ratio_max: 2.0,
     };
-    let check = |spans: &[std::ops::Range<usize>]| {
-        let chunks: Vec<Chunk> = spans.iter().cloned().map(Chunk::new).collect();
+    let check = |spans: &[(usize, usize)]| {
+        let chunks: Vec<Chunk> = spans
+            .iter()
+            .map(|&(start, end)| Chunk::new(start..end))
+            .collect();
         rules.check("aé日b", &chunks)
     };
-    assert_eq!(check(&[0..1, 1..3, 3..7]), Ok(()));
-    let all = 0..7;
+    assert_eq!(check(&[(0, 1), (1, 3), (3, 7)]), Ok(()));
     for (spans, word) in [
-        (vec![1..1], "empty"),
-        (vec![0..8], "beyond"),
-        (vec![0..2], "character"),
-        (vec![1..3, 0..1], "order"),
-        (vec![0..1, 0..1], "order"),
-        (vec![0..1, 1..3, 3..6, 6..7], "chunks_max 3"),
-        (vec![all, 1..7, 3..7], "overlap_ratio_max 2"),
+        (vec![(1, 1)], "empty"),
+        (vec![(0, 8)], "beyond"),
+        (vec![(0, 2)], "character"),
+        (vec![(1, 3), (0, 1)], "order"),
+        (vec![(0, 1), (0, 1)], "order"),
+        (vec![(0, 1), (1, 3), (3, 6), (6, 7)], "chunks_max 3"),
+        (vec![(0, 7), (1, 7), (3, 7)], "overlap_ratio_max 2"),
     ] {
         let error = check(&spans).unwrap_err();
         assert!(error.contains(word), "{error}");
