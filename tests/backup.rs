@@ -8,7 +8,7 @@ use std::process::Stdio;
 /// Tenant `acme` with two documents, a policy, and a chunker of its own in use.
 fn acme() -> Bench {
     let bench = Bench::with_tenants(&["globex"]);
-    let policy = bench.file("small.toml", "[agent]\npassages_max = 7\n");
+    let policy = bench.file("small.toml", "[agent]\npassages_max = 27\n");
     bench
         .run(&["tenant", "add", "acme", "--policy", arg(&policy)])
         .ok();
