@@ -1,7 +1,7 @@
 //! Many at once in one process: parallel ingest into one tenant and into many, while questions are asked.
 
-use crate::support::Bench;
 use crate::support::stage::wait;
+use crate::support::{Bench, arg};
 use std::path::PathBuf;
 use std::sync::Arc;
 use stockade::corpus::TenantId;
@@ -11,7 +11,17 @@ use stockade::runtime::{IngestReport, IngestRequest, Progress, Runtime};
 use tokio_util::sync::CancellationToken;
 
 fn host(tenants: &[&str]) -> (Bench, Arc<Runtime>, Vec<TenantId>) {
-    let bench = Bench::new();
+    let bench = Bench::with_tenants(&["first"]);
+    // The program compiles what is used below: a compiler is the program itself, and this is only its test.
+    bench
+        .run_with_input(
+            &["ingest", "first", "-"],
+            "{\"id\":\"a\",\"text\":\"A.\"}\n",
+        )
+        .ok();
+    let page = bench.file("page.md", "# A page");
+    bench.run(&["ingest", "first", arg(&page)]).ok();
+    bench.run(&["query", "first", "a page"]).ok();
     let runtime = Arc::new(Runtime::open(&bench.data()).unwrap());
     let policy = Policy::shipped("default").unwrap();
     let names: Vec<_> = tenants

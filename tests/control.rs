@@ -285,13 +285,15 @@ fn an_answer_is_the_same_whoever_gives_it() {
     let passages = || bench.json(&["query", "globex", "where is the heron"])["passages"].clone();
     // The ingest below opens the tenant's index, which then has a size.
     bench.run_with_input(&["ingest", "acme", "-"], "").ok();
-    let alone = (said(), passages());
+    // Answered questions are counted: the same number of them both times.
+    let (found, alone) = (passages(), said());
     let (running, input) = ingest_lines(&bench);
     wait_until(|| socket(&bench).exists());
-    let forwarded = (said(), passages());
+    let (forwarded, found_again) = (said(), passages());
     drop(input);
     running.end();
     assert_eq!(alone, forwarded);
+    assert_eq!(found, found_again);
 }
 
 #[test]
