@@ -1,5 +1,4 @@
-//! The manners that a machine can hold: what files look like, which module may know what, and that the
-//! documents keep up with the code. A rule that stands here need not be remembered by anybody.
+//! The manners that a machine can hold: what files look like, which module may know what, whether documents are true.
 
 mod catalogue;
 mod durability;
