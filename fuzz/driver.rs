@@ -152,7 +152,7 @@ impl Search<'_> {
         self.report.cpu = cpu().saturating_sub(began);
     }
 
-    /// What is read now is on disk, so that it is not lost with a process that overflows its stack.
+    /// What is read now is in a file, so that it is not lost with a process that overflows its stack.
     fn case(&mut self, input: Vec<u8>, keep: bool) {
         if self.keep {
             let _ = std::fs::write(self.current(), &input);
@@ -169,8 +169,14 @@ impl Search<'_> {
         }
     }
 
+    /// In memory where there is such a folder: a search writes thousands of them a second.
     fn current(&self) -> PathBuf {
-        std::env::temp_dir().join(format!("stockade-fuzz-{}", self.target.name()))
+        let memory = Path::new("/dev/shm");
+        let folder = match memory.is_dir() {
+            true => memory.to_owned(),
+            false => std::env::temp_dir(),
+        };
+        folder.join(format!("stockade-fuzz-{}", self.target.name()))
     }
 
     fn remember(&mut self, input: Vec<u8>, keep: bool) {

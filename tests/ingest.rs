@@ -34,6 +34,42 @@ fn the_same_folder_again_changes_and_embeds_nothing() {
 }
 
 #[test]
+fn a_text_in_another_encoding_is_refused_until_somebody_says_which() {
+    let bench = Bench::with_tenants(&["acme"]);
+    let old = bench.path("docs/old.txt");
+    std::fs::create_dir_all(bench.path("docs")).unwrap();
+    std::fs::write(&old, b"Das Caf\xe9 am H\xfcgel schlie\xdft um sieben.").unwrap();
+    let page =
+        b"<meta charset=shift_jis><title>\x93\xfa\x96\x7b</title><p>\x93\xfa\x96\x7b\x8c\xea</p>";
+    std::fs::write(bench.path("docs/page.html"), page).unwrap();
+    bench.file("docs/new.txt", "Der Gärtner öffnet um acht.");
+    let docs = bench.path("docs");
+    let refused = bench.run(&["ingest", "acme", arg(&docs)]);
+    assert_eq!(refused.code, 3, "{refused:?}");
+    for words in ["--encoding windows-1252", "is not valid UTF-8: see byte 7"] {
+        assert!(refused.out.contains(words), "{refused:?}");
+    }
+    let again = ["ingest", "acme", arg(&docs), "--encoding", "latin1"];
+    let told = bench.json(&again);
+    assert_eq!(told["documents"]["added"], 1, "{told}");
+    assert_eq!(told["documents"]["unchanged"], 2, "{told}");
+    for (words, document) in [
+        ("Café Hügel", "old.txt"),
+        ("Gärtner öffnet", "new.txt"),
+        ("日本語", "page.html"),
+    ] {
+        let found = bench.found("acme", "text", words);
+        assert_eq!(
+            found.first().map(String::as_str),
+            Some(document),
+            "{words}: {found:?}"
+        );
+    }
+    let unknown = ["ingest", "acme", arg(&docs), "--encoding", "ebcdic"];
+    bench.run(&unknown).fails(2, &["windows-1252"]);
+}
+
+#[test]
 fn a_deleted_document_is_gone_from_both_searches() {
     let bench = Bench::with_tenants(&["acme"]);
     let a = bench.file("a.txt", "The heron stands in the reeds.");

@@ -3,12 +3,15 @@
 //! A handle outside, workers inside, a fair queue between. It counts tokens and batches; it knows nothing
 //! of documents, plugins or databases. Only user of `ort` and `tokenizers`.
 
+mod attention;
 mod batch;
 mod characters;
 mod error;
+mod kernels;
 mod manifest;
 mod measure;
 pub mod onnx;
+mod operators;
 mod product;
 mod queue;
 mod runtime;

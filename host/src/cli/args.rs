@@ -253,7 +253,7 @@ pub(super) struct IngestArguments {
     /// Try documents again that were set aside since they stopped their chunker twice
     #[arg(long)]
     pub(super) retry_quarantined: bool,
-    /// Read texts as this that are not UTF-8 and have no byte-order mark: windows-1252, utf-16le, utf-16be
+    /// Read texts as this that are not UTF-8 and have no byte-order mark: windows-1252, shift_jis, utf-16le, …
     #[arg(long)]
     pub(super) encoding: Option<crate::loader::Encoding>,
 }

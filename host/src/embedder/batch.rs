@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// Texts of so many tokens go with others of exactly their length, or alone. Two of them in a batch are no faster
-/// than one after the other, since the products are large enough; and what has no padding needs no mask.
+/// than one after the other, since the products are large enough.
 const UNPADDED_TOKENS: usize = 64;
 
 /// What becomes of one text.

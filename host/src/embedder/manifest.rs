@@ -19,7 +19,7 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const WEIGHTS: &str = "model.safetensors";
 
 /// Raised when the graph that the import writes changes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What a model is called and what it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]

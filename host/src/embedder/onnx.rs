@@ -12,7 +12,8 @@ mod source;
 use super::error::ModelError;
 use super::manifest::{self, Manifest, ModelInfo};
 use super::tokens::MAX_TOKENS;
-pub(super) use graph::Placed;
+use bert::Operators;
+pub(super) use graph::{ATTENTION, BIAS_GELU, OWN_DOMAIN, Placed, SKIP_NORM};
 pub(super) use product::product;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -45,7 +46,7 @@ pub fn import(dir: &Path) -> Result<Imported, ModelError> {
     }
     let shape = source::shape(dir, MAX_TOKENS)?;
     super::tokens::Tokenizer::load(&dir.join(manifest::TOKENIZER))?;
-    write_graph(dir, &source, &shape)?;
+    write_graph(&source, &shape, Operators::Ours, dir)?;
     let manifest = Manifest::describe(dir, weights_blake3, shape.hidden, shape.layers)?;
     let text = serde_json::to_vec_pretty(&manifest).map_err(|e| ModelError::file(dir, e.into()))?;
     replace(dir, manifest::MANIFEST, |file| file.write_all(&text))?;
@@ -72,19 +73,32 @@ fn up_to_date(dir: &Path, weights_blake3: &str) -> Option<ModelInfo> {
     (manifest.weights_blake3 == weights_blake3).then(|| manifest.info(dir))
 }
 
-fn write_graph(dir: &Path, source: &Path, shape: &source::Shape) -> Result<(), ModelError> {
+/// Writes the model of the imported folder `dir` into the folder `into`, as a graph that any program with ONNX Runtime
+/// can run, and its weights: `model.onnx` and `model.onnx.data`. Fails as [`import`] does.
+pub fn write_for_others(dir: &Path, into: &Path) -> Result<(), ModelError> {
+    let shape = source::shape(dir, MAX_TOKENS)?;
+    let source = dir.join(manifest::WEIGHTS);
+    write_graph(&source, &shape, Operators::OfTheRuntime, into)
+}
+
+fn write_graph(
+    source: &Path,
+    shape: &source::Shape,
+    operators: Operators,
+    into: &Path,
+) -> Result<(), ModelError> {
     let bytes = std::fs::read(source).map_err(|e| ModelError::file(source, e))?;
     let weights = source::Weights::new(source, &bytes)?;
-    let aside = NamedTempFile::new_in(dir).map_err(|e| ModelError::file(dir, e))?;
+    let aside = NamedTempFile::new_in(into).map_err(|e| ModelError::file(into, e))?;
     let data = BufWriter::with_capacity(1 << 20, aside);
     let writer = graph::GraphWriter::new("bert-mean-pooling", data, manifest::DATA);
-    let (onnx, data) = bert::write(shape, &weights, writer)?;
-    let path = dir.join(manifest::DATA);
+    let (onnx, data) = bert::write(shape, &weights, operators, writer)?;
+    let path = into.join(manifest::DATA);
     let aside = data
         .into_inner()
         .map_err(|e| ModelError::file(&path, e.into_error()))?;
     put(aside, &path)?;
-    replace(dir, manifest::GRAPH, |file| file.write_all(&onnx))
+    replace(into, manifest::GRAPH, |file| file.write_all(&onnx))
 }
 
 /// Writes `dir/name` aside and puts it in place.

@@ -86,7 +86,8 @@ impl Queue {
         let (interactive, express) = (tokens_max / INTERACTIVE_PART, tokens_max / EXPRESS_PART);
         let bulk = tokens_max - interactive - express;
         Self {
-            express: Class::new(batch_tokens, express),
+            // A window of one small batch: what one tenant sends at once is never in front of another's question.
+            express: Class::new(EXPRESS_TOKENS, express),
             interactive: Class::new(batch_tokens, interactive),
             bulk: Class::new(WINDOW_BATCHES * batch_tokens, bulk),
             passed: 0,

@@ -1,12 +1,12 @@
 //! ONNX Runtime: loads the library once a process, and makes a session for each worker.
 //!
-//! With `product` the only user of `ort`. All sessions share one copy of the weights. Knows shapes and options; nothing
-//! of queues, texts or tenants.
+//! With `operators` and `product` the only user of `ort`. All sessions share one copy of the weights. Knows shapes and
+//! options; nothing of queues, texts or tenants.
 
 use super::error::{EmbedderError, ModelError};
 use super::manifest::{self, Manifest};
-use super::onnx;
 use super::workers::Model;
+use super::{onnx, operators};
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
@@ -38,8 +38,19 @@ pub(super) fn load(library: &Path) -> Result<Environment, EmbedderError> {
         }))
         .build()
         .map_err(|e| refuse(e.to_string()))?;
+    name_domain(&environment).map_err(|e| refuse(e.to_string()))?;
     *loaded = Some(environment.clone());
     Ok(environment)
+}
+
+/// Makes a session that does nothing with our operators. ONNX Runtime has one list of domains for all sessions, and looks
+/// and adds in two steps: of two first sessions at once, one would fail.
+fn name_domain(environment: &Environment) -> ort::Result<()> {
+    let smallest = onnx::product([1, 1, 1]);
+    Session::builder(environment)?
+        .with_operators(operators::domain()?)?
+        .commit_from_memory(&smallest)?;
+    Ok(())
 }
 
 /// The graph, and its weights in memory: once as they are, and once as ONNX Runtime packs them for its
@@ -74,13 +85,12 @@ impl Weights {
         }
         let found = file.finish().map_err(|e| ModelError::file(&data, e))?;
         manifest.check_file(dir, manifest::DATA, found)?;
-        let (dimensions, packed) = (manifest.dimensions, PrepackedWeights::new());
         Ok(Self {
             environment,
             graph,
-            dimensions,
+            dimensions: manifest.dimensions,
             tensors,
-            packed,
+            packed: PrepackedWeights::new(),
         })
     }
 
@@ -96,7 +106,8 @@ impl Weights {
             // Plans are kept per shape, and nearly every batch has another shape.
             .with_memory_pattern(false)?
             // Packing at load makes the products 11 % faster; the packed weights are shared, too.
-            .with_prepacked_weights(&self.packed)?;
+            .with_prepacked_weights(&self.packed)?
+            .with_operators(operators::domain()?)?;
         for (name, tensor) in &self.tensors {
             builder = builder.with_initializer(name, Arc::clone(tensor))?;
         }

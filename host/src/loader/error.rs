@@ -123,7 +123,7 @@ pub enum LoadError {
     Encoding {
         /// Which file or line.
         place: String,
-        /// `UTF-8` or `UTF-16`.
+        /// Its name, as in HTML.
         encoding: &'static str,
         /// The first byte that does not fit, from 0, counted in the file or line.
         offset: usize,

@@ -13,12 +13,16 @@ use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How many times larger than its text a page of HTML may be.
 const MARKUP_RATIO_MAX: u64 = 8;
 
 /// How far into a stream its first word may lie.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// The longest time in which two changes of a file may bear the same time.
+const COARSEST_TICK: Duration = Duration::from_millis(20);
 
 /// Buffer of a file of lines.
 const LINES_BUFFER: usize = 64 << 10;
@@ -205,7 +209,7 @@ fn bounded(mut file: std::fs::File, place: &str, limit: u64) -> Result<Vec<u8>, 
         place: place.to_owned(),
         source,
     };
-    let before = file.metadata().map_err(failed)?;
+    let before = settled(&file).map_err(failed)?;
     let size = before.len();
     let too_large = |bytes| LoadError::TooLarge {
         place: place.to_owned(),
@@ -234,6 +238,20 @@ fn bounded(mut file: std::fs::File, place: &str, limit: u64) -> Result<Vec<u8>, 
         });
     }
     Ok(bytes)
+}
+
+/// The file's state, when a change from now on would show in it. Times of change may be as coarse as the kernel's
+/// tick, so one that has just been changed is waited for.
+fn settled(file: &std::fs::File) -> std::io::Result<std::fs::Metadata> {
+    let state = file.metadata()?;
+    let age = |state: &std::fs::Metadata| state.modified().ok()?.elapsed().ok();
+    match age(&state).filter(|age| *age < COARSEST_TICK) {
+        None => Ok(state),
+        Some(age) => {
+            std::thread::sleep(COARSEST_TICK - age);
+            file.metadata()
+        }
+    }
 }
 
 /// What standard input turned out to be.

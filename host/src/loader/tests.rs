@@ -1,5 +1,6 @@
 //! Stories about folders, files and streams: what each becomes, and that nothing goes unmentioned.
 
+mod census;
 mod folders;
 
 use super::*;
@@ -268,6 +269,50 @@ fn a_file_that_grows_or_goes_after_the_plan_fails() {
         "! c.jsonl: cannot read c.jsonl: No such file or directory (os error 2)"
     );
     assert_eq!(told[3..], ["d.txt"]);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_one_version_or_fails() {
+    let folder = folder(&[("a.txt", &[b'a'; 60 << 10])]);
+    let path = folder.path().join("a.txt");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let is_done = || done.load(std::sync::atomic::Ordering::Relaxed);
+    let (mut whole, mut unsteady) = (0, 0);
+    std::thread::scope(|scope| {
+        // In place and of the same length, so that only the time of the change tells.
+        let write = |letter: u8| {
+            let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            let halves = [[letter; 30 << 10]; 2];
+            halves
+                .iter()
+                .for_each(|half| std::io::Write::write_all(&mut file, half).unwrap());
+        };
+        scope.spawn(move || {
+            while !is_done() {
+                [b'a', b'b'].into_iter().for_each(write);
+                std::thread::sleep(std::time::Duration::from_millis(45));
+            }
+        });
+        for round in 0.. {
+            match &load(&path)[0] {
+                Loaded::Document(document) => {
+                    let letters: HashSet<char> = document.text.chars().collect();
+                    assert_eq!((letters.len(), document.text.len()), (1, 60 << 10));
+                    whole += 1;
+                }
+                Loaded::Failed { error, .. } => {
+                    assert!(matches!(error, LoadError::Unsteady { .. }), "{error}");
+                    unsteady += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+            if (whole > 20 && unsteady > 0) || round > 20_000 {
+                done.store(true, std::sync::atomic::Ordering::Relaxed);
+                break;
+            }
+        }
+    });
+    assert!(whole > 20 && unsteady > 0, "{whole} whole, {unsteady} not");
 }
 
 #[test]

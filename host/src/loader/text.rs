@@ -1,7 +1,7 @@
 //! Bytes become text here, or a reason why they are none; and a plain or Markdown text gives its
 //! title. Knows nothing of files.
 
-use super::encoding::{self, Encoding};
+use super::encoding::Encoding;
 use super::error::LoadError;
 
 /// The longest title taken from a text, in characters.
@@ -22,12 +22,10 @@ pub(super) fn decode(
     declared: Option<Encoding>,
 ) -> Result<String, LoadError> {
     let text = match bytes.as_slice() {
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes, place, 2)?,
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes, place, 2)?,
+        [0xff, 0xfe, rest @ ..] => encoded(rest, Encoding::UTF_16_LE, place, 2)?,
+        [0xfe, 0xff, rest @ ..] => encoded(rest, Encoding::UTF_16_BE, place, 2)?,
         _ => match declared.filter(|_| !is_plain_utf8(&bytes)) {
-            Some(Encoding::Windows1252) => encoding::windows_1252(&bytes),
-            Some(Encoding::Utf16Le) => utf16(&bytes, u16::from_le_bytes, place, 0)?,
-            Some(Encoding::Utf16Be) => utf16(&bytes, u16::from_be_bytes, place, 0)?,
+            Some(encoding) => encoded(&bytes, encoding, place, 0)?,
             None => {
                 refuse_binary(&bytes, place, nul)?;
                 return utf8(bytes, place);
@@ -64,29 +62,19 @@ fn utf8(mut bytes: Vec<u8>, place: &str) -> Result<String, LoadError> {
 }
 
 /// `before`: bytes of the file that come before `bytes`.
-fn utf16(
+fn encoded(
     bytes: &[u8],
-    unit: fn([u8; 2]) -> u16,
+    encoding: Encoding,
     place: &str,
     before: usize,
 ) -> Result<String, LoadError> {
-    let wrong = |offset| LoadError::Encoding {
-        place: place.to_owned(),
-        encoding: "UTF-16",
-        offset,
-    };
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(wrong(before + bytes.len() - 1));
-    }
-    let mut text = String::with_capacity(bytes.len());
-    let mut offset = before;
-    for character in char::decode_utf16(pairs.iter().copied().map(unit)) {
-        let character = character.map_err(|_| wrong(offset))?;
-        offset += 2 * character.len_utf16();
-        text.push(character);
-    }
-    Ok(text)
+    encoding
+        .decode(bytes)
+        .map_err(|offset| LoadError::Encoding {
+            place: place.to_owned(),
+            encoding: encoding.name(),
+            offset: before + offset,
+        })
 }
 
 fn refuse_binary(bytes: &[u8], place: &str, nul: Nul) -> Result<(), LoadError> {
@@ -205,20 +193,22 @@ mod tests {
 
     #[test]
     fn what_is_declared_is_read_so_where_the_bytes_do_not_say_otherwise() {
+        let [western, le, be] =
+            ["windows-1252", "utf-16le", "utf-16be"].map(|name| name.parse().unwrap());
         let load = |bytes: &[u8], declared| {
             decode(bytes.to_vec(), "a.txt", Nul::Refused, Some(declared)).unwrap()
         };
-        assert_eq!(load(b"caf\xe9", Encoding::Windows1252), "café");
-        assert_eq!(load("café".as_bytes(), Encoding::Windows1252), "café");
-        assert_eq!(load(b"\xff\xfea\0", Encoding::Windows1252), "a");
-        assert_eq!(load(b"a\0\xe9\0", Encoding::Utf16Le), "aé");
-        assert_eq!(load(b"\0a\0b", Encoding::Utf16Be), "ab");
-        assert_eq!(load(b"plain", Encoding::Utf16Le), "plain");
+        assert_eq!(load(b"caf\xe9", western), "café");
+        assert_eq!(load("café".as_bytes(), western), "café");
+        assert_eq!(load(b"\xff\xfea\0", western), "a");
+        assert_eq!(load(b"a\0\xe9\0", le), "aé");
+        assert_eq!(load(b"\0a\0b", be), "ab");
+        assert_eq!(load(b"plain", le), "plain");
         let binary = decode(
             b"\x7fELF\0\0\xe9".to_vec(),
             "a",
             Nul::Refused,
-            Some(Encoding::Windows1252),
+            Some(western),
         );
         assert!(matches!(binary, Err(LoadError::Binary { .. })));
     }
@@ -241,8 +231,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(offset(b"caf\xe9"), ("UTF-8", 3));
-        assert_eq!(offset(b"\xff\xfea\0\x00\xd8"), ("UTF-16", 4));
-        assert_eq!(offset(b"\xff\xfea\0b"), ("UTF-16", 4));
+        assert_eq!(offset(b"\xff\xfea\0\x00\xd8"), ("UTF-16LE", 4));
+        assert_eq!(offset(b"\xff\xfea\0b"), ("UTF-16LE", 4));
     }
 
     #[test]

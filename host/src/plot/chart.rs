@@ -4,6 +4,7 @@
 use super::{Axis, COLOURS, FAMILY, Format, GRID, INK, MARGIN, PlotError, draw_error, font, png};
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 
 const WIDTH: u32 = 860;
@@ -50,8 +51,6 @@ pub struct Bar {
 pub struct Bubble {
     /// Its middle.
     pub at: (f64, f64),
-    /// Its radius by that of the largest, from 0 to 1.
-    pub size: f64,
     /// What it is.
     pub name: String,
     /// As for [`Bar`].
@@ -197,12 +196,15 @@ impl Chart {
             let line = PathElement::new(ends, INK.stroke_width(scale));
             area.draw(&line).map_err(draw_error)?;
         }
-        for bubble in &self.bubbles {
-            let radius = (6.0 + 34.0 * bubble.size.clamp(0.0, 1.0)) * f64::from(scale);
-            let inside = colour(bubble.colour).mix(0.55).filled();
-            let circle = Circle::new(bubble.at, radius as i32, inside);
+        for (bubble, height) in self.bubbles.iter().zip(self.name_heights()) {
+            let inside = colour(bubble.colour).mix(0.75).filled();
+            let circle = Circle::new(bubble.at, 7 * scale as i32, inside);
             area.draw(&circle).map_err(draw_error)?;
-            let name = Text::new(bubble.name.clone(), bubble.at, text(12));
+            let beside = (bubble.at.0 + NAME_BESIDE * end(&self.x), height);
+            let line = PathElement::new([bubble.at, beside], INK.stroke_width(scale));
+            area.draw(&line).map_err(draw_error)?;
+            let name = format!(" {}", bubble.name);
+            let name = Text::new(name, beside, text(12).pos(LEFT_OF_MIDDLE));
             area.draw(&name).map_err(draw_error)?;
         }
         for line in &self.lines {
@@ -220,6 +222,35 @@ impl Chart {
         }
         Ok(())
     }
+}
+
+/// How far to the right of a bubble its name begins, and how far names are from each other, by the axis's length.
+const NAME_BESIDE: f64 = 0.03;
+const NAME_HEIGHT: f64 = 0.045;
+
+/// A text begins at its place, at half its height.
+const LEFT_OF_MIDDLE: Pos = Pos {
+    h_pos: HPos::Left,
+    v_pos: VPos::Center,
+};
+
+impl Chart {
+    /// Where the bubbles' names stand: as high as their bubbles, or as much lower as the name above needs.
+    fn name_heights(&self) -> Vec<f64> {
+        let mut order: Vec<usize> = (0..self.bubbles.len()).collect();
+        order.sort_by(|&a, &b| self.bubbles[b].at.1.total_cmp(&self.bubbles[a].at.1));
+        let mut heights = vec![0.0; order.len()];
+        let mut free = f64::INFINITY;
+        for number in order {
+            heights[number] = self.bubbles[number].at.1.min(free);
+            free = heights[number] - NAME_HEIGHT * end(&self.y);
+        }
+        heights
+    }
+}
+
+fn end(axis: &Axis) -> f64 {
+    axis.marks.last().map_or(1.0, |(at, _)| *at)
 }
 
 fn colour(number: usize) -> RGBColor {
@@ -263,6 +294,24 @@ mod tests {
     }
 
     #[test]
+    fn names_of_bubbles_keep_their_distance() {
+        let bubble = |height| Bubble {
+            at: (1.0, height),
+            name: String::new(),
+            colour: 0,
+        };
+        let mut chart = chart();
+        chart.y = Axis::linear("", 100.0);
+        chart.bubbles = [38.0, 38.5, 5.0, 42.0, 38.0].map(bubble).into();
+        let mut heights = chart.name_heights();
+        assert_eq!((heights[2], heights[3]), (5.0, 42.0));
+        heights.sort_by(f64::total_cmp);
+        let apart = heights.windows(2).map(|pair| pair[1] - pair[0]);
+        let least = apart.fold(f64::INFINITY, f64::min);
+        assert!(least > 99.9 * NAME_HEIGHT, "{heights:?}");
+    }
+
+    #[test]
     fn bars_bubbles_and_lines_are_drawn_with_their_names() {
         let svg = |chart: &Chart| String::from_utf8(chart.draw(Format::Svg).unwrap()).unwrap();
         let bars = svg(&chart());
@@ -274,7 +323,6 @@ mod tests {
             bars: vec![],
             bubbles: vec![Bubble {
                 at: (10.0, 2.0),
-                size: 1.0,
                 name: "a bubble".to_owned(),
                 colour: 2,
             }],

@@ -1,5 +1,5 @@
-//! BERT with mean pooling and unit length, as an ONNX graph: standard operators, and ONNX Runtime's own for
-//! attention.
+//! BERT with mean pooling and unit length, as an ONNX graph: standard operators, ONNX Runtime's own for attention,
+//! and, unless the graph is for others, the embedder's for what lies between the matrix products.
 //!
 //! A text's vector does not depend on its neighbours: padding is masked out of every attention and of the
 //! mean. Knows the names of a BERT checkpoint's weights, and nothing of files.
@@ -18,22 +18,35 @@ const FLOAT: i64 = proto::TYPE_FLOAT as i64;
 const INT32: i64 = 6;
 const BOOLEAN: i64 = 9;
 
+/// Which operators a graph may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operators {
+    /// Those of ONNX Runtime, so that any program that has it can run the graph.
+    OfTheRuntime,
+    /// The embedder's, too.
+    Ours,
+}
+
 /// Writes the graph `input_ids, attention_mask: i64[batch, sequence] -> embedding: f32[batch, hidden]`.
 pub(super) fn write<W: Write>(
     shape: &Shape,
     weights: &Weights<'_>,
+    operators: Operators,
     writer: GraphWriter<W>,
 ) -> Result<(Vec<u8>, W), ModelError> {
     let mut bert = Bert {
         g: writer,
         shape,
         weights,
+        operators,
     };
     let ids = bert.g.input("input_ids", &["batch", "sequence"]);
     let given = bert.g.input("attention_mask", &["batch", "sequence"]);
     let mask = bert.cast("mask", &given, FLOAT);
     bert.constants();
-    bert.padding(&given);
+    if operators == Operators::OfTheRuntime {
+        bert.padding(&given);
+    }
     let mut hidden = bert.embeddings(&ids)?;
     for layer in 0..shape.layers {
         hidden = bert.attention(layer, &hidden)?;
@@ -41,20 +54,31 @@ pub(super) fn write<W: Write>(
     }
     bert.pool(&hidden, &mask);
     bert.g.output("embedding", "batch", shape.hidden);
-    Ok(bert.g.finish(OPSET))
+    let domains = [
+        ("", OPSET),
+        (graph::RUNTIMES_OWN, 1),
+        (graph::OWN_DOMAIN, 1),
+    ];
+    Ok(bert.g.finish(match operators {
+        Operators::OfTheRuntime => &domains[..2],
+        Operators::Ours => &domains,
+    }))
 }
 
 struct Bert<'a, W> {
     g: GraphWriter<W>,
     shape: &'a Shape,
     weights: &'a Weights<'a>,
+    operators: Operators,
 }
 
 impl<W: Write> Bert<'_, W> {
     fn constants(&mut self) {
-        self.g.scalar("one", 1.0);
-        self.g.scalar("half", 0.5);
-        self.g.scalar("sqrt_2", std::f32::consts::SQRT_2);
+        if self.operators == Operators::OfTheRuntime {
+            self.g.scalar("one", 1.0);
+            self.g.scalar("half", 0.5);
+            self.g.scalar("sqrt_2", std::f32::consts::SQRT_2);
+        }
         self.g.scalar("tiny", 1e-12);
         self.g.integers("axis_0", &[0]);
         self.g.integers("axis_1", &[1]);
@@ -120,23 +144,25 @@ impl<W: Write> Bert<'_, W> {
         self.g.weight(&bias, &[parts.len() * hidden], &biases)?;
         let [q, k, v] = parts.map(|part| format!("{part}.product"));
         let mixed = self.mix(&name("mixed"), [&q, &k, &v, &bias]);
-        let out = self.linear(&at("output.dense"), &mixed, hidden, hidden)?;
-        let sum = self.g.node("Add", &name("sum"), &[&out, x]);
-        self.layer_norm(&at("output.LayerNorm"), &sum)
+        let out = self.product(&at("output.dense"), &mixed, hidden, hidden)?;
+        self.skip_norm(&at("output"), &out, x)
     }
 
-    /// Each token's mean of the values, weighed by how well its query fits the keys. Where no text has padding
-    /// there is nothing to mask, and ONNX Runtime does it block by block without ever holding all weights (Dao
-    /// et al., "FlashAttention", 2022); its result is the same but for rounding.
+    /// Each token's mean of the values, weighed by how well its query fits the keys. ONNX Runtime's own does it block by
+    /// block where there is nothing to mask, without ever holding all weights (Dao et al., "FlashAttention", 2022), so
+    /// it is told when that is.
     fn mix(&mut self, name: &str, inputs: [&str; 4]) -> Value {
-        let attend = |inputs: &[&str]| {
-            let heads = vec![graph::integer("num_heads", self.shape.heads as i64)];
-            proto::Node {
-                domain: graph::RUNTIMES_OWN.to_owned(),
-                ..graph::node("MultiHeadAttention", name, inputs, heads)
-            }
-        };
         let [q, k, v, bias] = inputs;
+        let heads = |name: &str| vec![graph::integer(name, self.shape.heads as i64)];
+        if self.operators == Operators::Ours {
+            let inputs = [q, k, v, bias, "attention_mask"];
+            let heads = heads("heads");
+            return self.g.own_node(graph::ATTENTION, name, &inputs, heads);
+        }
+        let attend = |inputs: &[&str]| {
+            let op = "MultiHeadAttention";
+            graph::node_of(graph::RUNTIMES_OWN, op, name, inputs, heads("num_heads"))
+        };
         let masked = attend(&[q, k, v, bias, "text_or_padding"]);
         let whole = attend(&inputs);
         self.g.either("padded", name, [masked, whole])
@@ -145,22 +171,50 @@ impl<W: Write> Bert<'_, W> {
     /// The two-layer network with its residual and normalisation. The activation is Gelu by the error
     /// function, as in training; the approximation by tanh would move vectors by more than 1e-5.
     fn feed_forward(&mut self, layer: usize, x: &str) -> Result<Value, ModelError> {
-        let name = |part: &str| format!("layer.{layer}.{part}");
         let at = |part: &str| format!("encoder.layer.{layer}.{part}");
         let Shape {
             hidden,
             intermediate,
             ..
         } = *self.shape;
-        let up = self.linear(&at("intermediate.dense"), x, hidden, intermediate)?;
-        let ratio = self.g.node("Div", &name("gelu.ratio"), &[&up, "sqrt_2"]);
-        let erf = self.g.node("Erf", &name("gelu.erf"), &[&ratio]);
-        let sum = self.g.node("Add", &name("gelu.sum"), &[&erf, "one"]);
-        let twice = self.g.node("Mul", &name("gelu.twice"), &[&up, &sum]);
-        let gelu = self.g.node("Mul", &name("gelu"), &[&twice, "half"]);
-        let down = self.linear(&at("output.dense"), &gelu, intermediate, hidden)?;
-        let sum = self.g.node("Add", &name("sum"), &[&down, x]);
-        self.layer_norm(&at("output.LayerNorm"), &sum)
+        let up = self.product(&at("intermediate.dense"), x, hidden, intermediate)?;
+        let active = self.gelu(&at("intermediate.dense"), &up, intermediate)?;
+        let down = self.product(&at("output.dense"), &active, intermediate, hidden)?;
+        self.skip_norm(&at("output"), &down, x)
+    }
+
+    /// `gelu(x + b)`.
+    fn gelu(&mut self, at: &str, x: &str, width: usize) -> Result<Value, ModelError> {
+        let name = |part: &str| format!("{at}.gelu.{part}");
+        let bias = self.bias(at, width)?;
+        if self.operators == Operators::Ours {
+            return Ok(self
+                .g
+                .own_node(graph::BIAS_GELU, &name("out"), &[x, &bias], vec![]));
+        }
+        let up = self.g.node("Add", &name("in"), &[x, &bias]);
+        let ratio = self.g.node("Div", &name("ratio"), &[&up, "sqrt_2"]);
+        let erf = self.g.node("Erf", &name("erf"), &[&ratio]);
+        let sum = self.g.node("Add", &name("sum"), &[&erf, "one"]);
+        let twice = self.g.node("Mul", &name("twice"), &[&up, &sum]);
+        Ok(self.g.node("Mul", &name("out"), &[&twice, "half"]))
+    }
+
+    /// The end of a sublayer, `x` being its last product: bias and residual added, and normalised.
+    fn skip_norm(&mut self, at: &str, x: &str, skip: &str) -> Result<Value, ModelError> {
+        let (dense, norm) = (format!("{at}.dense"), format!("{at}.LayerNorm"));
+        let bias = self.bias(&dense, self.shape.hidden)?;
+        if self.operators == Operators::Ours {
+            let [weight, shift] = self.scale_and_shift(&norm)?;
+            let inputs = [x, skip, &bias, &weight, &shift];
+            let epsilon = vec![graph::float("epsilon", self.shape.epsilon)];
+            return Ok(self
+                .g
+                .own_node(graph::SKIP_NORM, &format!("{norm}.out"), &inputs, epsilon));
+        }
+        let out = self.g.node("Add", &format!("{dense}.out"), &[x, &bias]);
+        let sum = self.g.node("Add", &format!("{dense}.sum"), &[&out, skip]);
+        self.layer_norm(&norm, &sum)
     }
 
     /// `x W^T`. The weight is stored transposed, as `MatMul` wants it.
@@ -172,22 +226,25 @@ impl<W: Write> Bert<'_, W> {
         Ok(self.g.node("MatMul", &name, &[x, &weight]))
     }
 
-    /// `x W^T + b`.
-    fn linear(&mut self, at: &str, x: &str, from: usize, to: usize) -> Result<Value, ModelError> {
-        let product = self.product(at, x, from, to)?;
+    fn bias(&mut self, at: &str, width: usize) -> Result<Value, ModelError> {
         let bias = format!("{at}.bias");
         self.g
-            .weight(&bias, &[to], self.weights.get(&bias, &[to])?)?;
-        Ok(self.g.node("Add", &format!("{at}.out"), &[&product, &bias]))
+            .weight(&bias, &[width], self.weights.get(&bias, &[width])?)
     }
 
-    fn layer_norm(&mut self, at: &str, x: &str) -> Result<Value, ModelError> {
-        let (weight, bias) = (format!("{at}.weight"), format!("{at}.bias"));
+    /// Of a normalisation.
+    fn scale_and_shift(&mut self, at: &str) -> Result<[Value; 2], ModelError> {
+        let (weight, shift) = (format!("{at}.weight"), format!("{at}.bias"));
         let hidden = [self.shape.hidden];
         self.g
             .weight(&weight, &hidden, self.weights.get(&weight, &hidden)?)?;
         self.g
-            .weight(&bias, &hidden, self.weights.get(&bias, &hidden)?)?;
+            .weight(&shift, &hidden, self.weights.get(&shift, &hidden)?)?;
+        Ok([weight, shift])
+    }
+
+    fn layer_norm(&mut self, at: &str, x: &str) -> Result<Value, ModelError> {
+        let [weight, bias] = self.scale_and_shift(at)?;
         let inputs = [x, weight.as_str(), bias.as_str()];
         let attributes = vec![
             graph::integer("axis", -1),

@@ -14,6 +14,15 @@ const ALIGNMENT: u64 = 4_096;
 /// The domain of the operators that ONNX Runtime adds to the standard ones.
 pub(super) const RUNTIMES_OWN: &str = "com.microsoft";
 
+/// The domain of the operators that the embedder adds to those.
+pub(in crate::embedder) const OWN_DOMAIN: &str = "stockade";
+/// Multi-head attention, of that domain.
+pub(in crate::embedder) const ATTENTION: &str = "Attention";
+/// `gelu(x + bias)`, of that domain.
+pub(in crate::embedder) const BIAS_GELU: &str = "BiasGelu";
+/// `normalised(x + bias + skip) * weight + shift`, of that domain.
+pub(in crate::embedder) const SKIP_NORM: &str = "SkipNorm";
+
 /// The name of a value in the graph.
 pub(super) type Value = String;
 
@@ -73,6 +82,19 @@ impl<W: Write> GraphWriter<W> {
         attribute: Vec<proto::Attribute>,
     ) -> Value {
         self.graph.node.push(node(op, name, inputs, attribute));
+        name.to_owned()
+    }
+
+    /// A node of one of our own operators.
+    pub(super) fn own_node(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[&str],
+        attribute: Vec<proto::Attribute>,
+    ) -> Value {
+        let node = node_of(OWN_DOMAIN, op, name, inputs, attribute);
+        self.graph.node.push(node);
         name.to_owned()
     }
 
@@ -171,17 +193,18 @@ impl<W: Write> GraphWriter<W> {
         Ok(start)
     }
 
-    /// The `.onnx` file's bytes, and the writer that holds the weights.
-    pub(super) fn finish(self, opset: i64) -> (Vec<u8>, W) {
-        let version_of = |domain: &str, version| proto::OperatorSet {
-            domain: domain.to_owned(),
-            version,
+    /// The `.onnx` file's bytes, and the writer that holds the weights. `domains`: where operators come from, with
+    /// their versions.
+    pub(super) fn finish(self, domains: &[(&str, i64)]) -> (Vec<u8>, W) {
+        let set = |(domain, version): &(&str, i64)| proto::OperatorSet {
+            domain: (*domain).to_owned(),
+            version: *version,
         };
         let model = proto::Model {
             ir_version: 8,
             producer_name: "stockade".to_owned(),
             graph: Some(self.graph),
-            opset_import: vec![version_of("", opset), version_of(RUNTIMES_OWN, 1)],
+            opset_import: domains.iter().map(set).collect(),
         };
         (prost::Message::encode_to_vec(&model), self.data)
     }
@@ -222,6 +245,20 @@ fn place(tensor: &proto::Tensor) -> io::Result<Placed> {
         offset,
         length,
     })
+}
+
+/// A node with one output, called `name`, of an operator that is not a standard one.
+pub(super) fn node_of(
+    domain: &str,
+    op: &str,
+    name: &str,
+    inputs: &[&str],
+    attribute: Vec<proto::Attribute>,
+) -> proto::Node {
+    proto::Node {
+        domain: domain.to_owned(),
+        ..node(op, name, inputs, attribute)
+    }
 }
 
 /// A standard operator's node with one output, called `name`.

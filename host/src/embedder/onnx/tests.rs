@@ -110,3 +110,21 @@ fn a_folder_without_weights_says_which_file_is_missing() {
     let error = import(dir.path()).unwrap_err();
     assert!(error.to_string().contains(manifest::WEIGHTS), "{error}");
 }
+
+#[test]
+fn the_graph_for_others_has_the_same_weights_and_none_of_our_operators() {
+    let (dir, others) = (folder(), tempfile::tempdir().unwrap());
+    import(dir.path()).unwrap();
+    write_for_others(dir.path(), others.path()).unwrap();
+    let read = |folder: &TempDir, name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let data = [&dir, &others].map(|folder| read(folder, manifest::DATA));
+    assert!(data[0] == data[1]);
+    let domains = [&dir, &others].map(|folder| {
+        let model: proto::Model = prost::Message::decode(&*read(folder, manifest::GRAPH)).unwrap();
+        let graph = model.graph.unwrap();
+        let ours = graph.node.iter().filter(|node| node.domain == OWN_DOMAIN);
+        (model.opset_import.len(), ours.count())
+    });
+    // Attention, its end, the activation and the end of the network, in each of six layers.
+    assert_eq!(domains, [(3, 24), (2, 0)]);
+}

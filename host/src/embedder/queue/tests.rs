@@ -193,6 +193,19 @@ fn the_express_worker_reads_short_interactive_texts_alone() {
 }
 
 #[test]
+fn a_short_question_waits_for_no_more_than_two_small_batches_of_a_neighbour() {
+    let mut arena = Arena::new();
+    arena.put(&interactive("busy"), [20; 100]);
+    let first = arena.draw(Draw::Express);
+    assert!(first.iter().all(|(tenant, _)| tenant == "busy"));
+    arena.put(&interactive("victim"), [20]);
+    let before_it = arena.draw(Draw::Express);
+    let second = arena.draw(Draw::Express);
+    let victim = ("victim".to_owned(), 20);
+    assert!(before_it.contains(&victim) || second.contains(&victim));
+}
+
+#[test]
 fn a_short_question_goes_before_long_ones_that_came_first() {
     let mut arena = Arena::new();
     arena.put(&interactive("flood"), [256; 16]);

@@ -39,7 +39,7 @@ const CHARTS: &str = "## Pictures\n\n\
     ![Documents a second](throughput.png)\n\n\
     ![CPU](cpu.png)\n\n\
     ![Memory](memory.png)\n\n\
-    ![Throughput against CPU](efficiency.png)\n\n\
+    ![Throughput against memory](efficiency.png)\n\n\
     ![Scaling with documents](scaling.png)\n";
 
 /// A table of Markdown: the first column left, the others right.

@@ -99,18 +99,17 @@ fn efficiency(said: &BenchIngestJson) -> Chart {
         let values = shown.iter().map(|one| column(one));
         values.fold(0.0, f64::max)
     };
-    let memory = most(|one| one.mem_peak_mb.median).max(1.0);
     let bubbles = shown.iter().map(|one| Bubble {
-        at: (one.cpu_mean.median, one.docs_per_s.median),
-        // Areas are compared, not radii.
-        size: (one.mem_peak_mb.median / memory).sqrt(),
-        name: format!("{} ({:.0} MB)", one.scenario, one.mem_peak_mb.median),
+        at: (one.mem_peak_mb.median, one.docs_per_s.median),
+        name: format!("{} ({:.0} % CPU)", one.scenario, one.cpu_mean.median),
         colour: colour(one),
     });
+    // Names stand to the right of their bubbles.
+    let wide = 1.35 * most(|one| one.mem_peak_mb.median);
     Chart {
-        title: "Throughput against CPU; a circle's area is peak memory".to_owned(),
+        title: "Throughput against memory".to_owned(),
         subtitle: subtitle(said),
-        x: Axis::linear("CPU of the process tree, percent of all cores", 110.0),
+        x: Axis::linear("peak memory of the process tree, MB", wide),
         y: Axis::linear("documents a second", most(|one| one.docs_per_s.median)),
         bubbles: bubbles.collect(),
         ..Chart::default()

@@ -9,6 +9,8 @@ use crate::cli::bench::error::BenchError;
 use crate::cli::bench::stage::write_error;
 use crate::config::cache_dir;
 use crate::corpus::TenantId;
+use crate::embedder::onnx;
+use crate::error::chain;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -160,6 +162,25 @@ struct PeerSaid {
     sample: Vec<Vec<f32>>,
 }
 
+/// A folder with the model as a graph that other programs can run, made when it is first wanted.
+fn graph_for_others(scenario: Scenario, stage: &Stage) -> Result<PathBuf, BenchError> {
+    let (from, folder) = (&stage.config.model_dir, stage.path("model-for-others"));
+    if folder.exists() {
+        return Ok(folder);
+    }
+    let link_all = || -> std::io::Result<()> {
+        std::fs::create_dir(&folder)?;
+        for entry in std::fs::read_dir(from)? {
+            let name = entry?.file_name();
+            std::os::unix::fs::symlink(from.join(&name), folder.join(&name))?;
+        }
+        Ok(())
+    };
+    link_all().map_err(|source| write_error(&folder, source))?;
+    onnx::write_for_others(from, &folder).map_err(|error| failed(scenario, chain(&error), None))?;
+    Ok(folder)
+}
+
 /// Embeds `chunks` in Python, in the way that `kind` names.
 pub(super) async fn peer(
     stage: &Stage,
@@ -182,7 +203,11 @@ pub(super) async fn peer(
     let sample: Vec<String> = sample.collect();
     let mut command = Command::new(python()?);
     command.arg(&script).args(["--kind", kind]);
-    command.arg("--model").arg(&stage.config.model_dir);
+    let model = match scenario {
+        Scenario::PythonOnnxruntime | Scenario::Fastembed => graph_for_others(scenario, stage)?,
+        _ => stage.config.model_dir.clone(),
+    };
+    command.arg("--model").arg(&model);
     command.arg("--chunks").arg(&chunks.file);
     command.arg("--scratch").arg(&scratch);
     command.args(["--sample", &sample.join(",")]);
