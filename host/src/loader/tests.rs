@@ -290,7 +290,7 @@ fn a_file_that_changes_while_it_is_read_is_one_version_or_fails() {
         scope.spawn(move || {
             while !is_done() {
                 [b'a', b'b'].into_iter().for_each(write);
-                std::thread::sleep(std::time::Duration::from_millis(45));
+                std::thread::park_timeout(std::time::Duration::from_millis(45));
             }
         });
         for round in 0.. {
