@@ -2,48 +2,16 @@
 
 mod catalogue;
 mod durability;
+mod owners;
 mod source;
 
+use owners::OWNERS;
 use source::{Source, files, root, sources};
 use std::collections::HashMap;
 
 /// Lines of a Rust file, and of a function.
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
-
-/// Foreign crates and the modules of the host that may name them.
-const OWNERS: &[(&str, &[&str])] = &[
-    ("axum", &["server"]),
-    ("clap", &["cli"]),
-    ("clap_complete", &["cli"]),
-    ("comfy_table", &["cli"]),
-    ("encoding_rs", &["loader"]),
-    ("html5gum", &["loader"]),
-    ("hyper", &["server"]),
-    ("hyper_util", &["server"]),
-    ("indicatif", &["cli"]),
-    ("ort", &["embedder"]),
-    ("plotters", &["plot"]),
-    ("prost", &["embedder"]),
-    ("pulp", &["embedder", "index"]),
-    ("rusqlite", &["db"]),
-    ("safetensors", &["embedder"]),
-    ("stockade_chunker", &["cli"]),
-    ("sysinfo", &["cli"]),
-    ("tokenizers", &["embedder"]),
-    ("toml", &["config", "policy"]),
-    ("tower", &["server"]),
-    ("tracing_subscriber", &["cli"]),
-    ("walkdir", &["loader"]),
-    ("wasmparser", &["plugin"]),
-    (
-        "wasmtime",
-        &["engine", "bindings", "plugin", "sandbox", "ingest", "agent"],
-    ),
-    ("wasmtime_wasi", &["sandbox"]),
-    ("wit_component", &["plugin"]),
-    ("wit_parser", &["plugin"]),
-];
 
 /// Fails with every offender on a line of its own.
 #[track_caller]

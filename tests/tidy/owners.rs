@@ -1,0 +1,35 @@
+//! Which module of the host may know which foreign crate. A list, and nothing that reads it.
+
+/// Foreign crates and the modules of the host that may name them.
+pub(super) const OWNERS: &[(&str, &[&str])] = &[
+    ("axum", &["server"]),
+    ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("comfy_table", &["cli"]),
+    ("encoding_rs", &["loader"]),
+    ("html5gum", &["loader"]),
+    ("hyper", &["server"]),
+    ("hyper_util", &["server"]),
+    ("indicatif", &["cli"]),
+    ("ort", &["embedder"]),
+    ("plotters", &["plot"]),
+    ("prost", &["embedder"]),
+    ("pulp", &["embedder", "index"]),
+    ("rusqlite", &["db"]),
+    ("safetensors", &["embedder"]),
+    ("stockade_chunker", &["cli"]),
+    ("sysinfo", &["cli"]),
+    ("tokenizers", &["embedder"]),
+    ("toml", &["config", "policy"]),
+    ("tower", &["server"]),
+    ("tracing_subscriber", &["cli"]),
+    ("walkdir", &["loader"]),
+    ("wasmparser", &["plugin"]),
+    (
+        "wasmtime",
+        &["engine", "bindings", "plugin", "sandbox", "ingest", "agent"],
+    ),
+    ("wasmtime_wasi", &["sandbox"]),
+    ("wit_component", &["plugin"]),
+    ("wit_parser", &["plugin"]),
+];
