@@ -86,6 +86,8 @@ const CRASHES_MAX: usize = 20;
 struct Search<'a> {
     target: &'a dyn Target,
     keep: bool,
+    /// Where the input is that is read now.
+    current: PathBuf,
     pool: Vec<Vec<u8>>,
     outcomes: BTreeSet<String>,
     report: Report,
@@ -106,6 +108,7 @@ pub(crate) fn run(target: &dyn Target, budget: Budget, seed: u64) -> Report {
     let mut search = Search {
         target,
         keep,
+        current: memory().join(format!("stockade-fuzz-{}", target.name())),
         pool: vec![],
         outcomes: BTreeSet::new(),
         report,
@@ -155,7 +158,7 @@ impl Search<'_> {
     /// What is read now is in a file, so that it is not lost with a process that overflows its stack.
     fn case(&mut self, input: Vec<u8>, keep: bool) {
         if self.keep {
-            let _ = std::fs::write(self.current(), &input);
+            let _ = std::fs::write(&self.current, &input);
         }
         match catch_unwind(AssertUnwindSafe(|| self.target.read(&input))) {
             Ok(outcome) => {
@@ -167,16 +170,6 @@ impl Search<'_> {
             }
             Err(panic) => self.crash(&input, &message(panic.as_ref())),
         }
-    }
-
-    /// In memory where there is such a folder: a search writes thousands of them a second.
-    fn current(&self) -> PathBuf {
-        let memory = Path::new("/dev/shm");
-        let folder = match memory.is_dir() {
-            true => memory.to_owned(),
-            false => std::env::temp_dir(),
-        };
-        folder.join(format!("stockade-fuzz-{}", self.target.name()))
     }
 
     fn remember(&mut self, input: Vec<u8>, keep: bool) {
@@ -195,6 +188,15 @@ impl Search<'_> {
         self.report
             .crashes
             .push(format!("{}: {why}", file.display()));
+    }
+}
+
+/// A folder in memory where there is one: a search writes thousands of files a second.
+fn memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    match memory.is_dir() {
+        true => memory.to_owned(),
+        false => std::env::temp_dir(),
     }
 }
 

@@ -91,7 +91,7 @@ impl WithSimd for Attend<'_> {
             out,
         } = self;
         let text = it.longest * it.width;
-        if text == 0 || it.heads == 0 {
+        if text == 0 {
             return;
         }
         let rows = it
@@ -229,7 +229,7 @@ fn vectors_mut<S: Simd>(numbers: &mut [f32]) -> &mut [[S::f32s; VECTORS]] {
 #[inline(always)]
 fn product<S: Simd>(simd: S, a: &[[f32; ROWS]], inner: usize, b: &[f32], out: &mut [f32]) {
     let (b, out) = (vectors::<S>(b), vectors_mut::<S>(out));
-    for (panel, out) in a.chunks_exact(inner.max(1)).zip(out.chunks_exact_mut(ROWS)) {
+    for (panel, out) in a.chunks_exact(inner).zip(out.chunks_exact_mut(ROWS)) {
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         for (a, b) in panel.iter().zip(b) {
             for (a, sums) in a.iter().zip(&mut sums) {

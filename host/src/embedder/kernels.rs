@@ -1,7 +1,8 @@
 //! What a transformer does between its matrix products, each in one pass over the numbers, by the widest
 //! instructions that the processor has.
 //!
-//! All in single precision, and exact to its last bits: the activation is that of training, not one like it. Knows slices of numbers; nothing of graphs, models or ONNX Runtime.
+//! All in single precision, and exact to its last bits: the activation is that of training, not one like it. Knows
+//! slices of numbers; nothing of graphs, models or ONNX Runtime.
 
 use pulp::{Arch, Simd, WithSimd};
 

@@ -148,9 +148,9 @@ impl<W: Write> Bert<'_, W> {
         self.skip_norm(&at("output"), &out, x)
     }
 
-    /// Each token's mean of the values, weighed by how well its query fits the keys. ONNX Runtime's own does it block by
-    /// block where there is nothing to mask, without ever holding all weights (Dao et al., "FlashAttention", 2022), so
-    /// it is told when that is.
+    /// Each token's mean of the values, weighed by how well its query fits the keys. ONNX Runtime's own does it block
+    /// by block where there is nothing to mask, without ever holding all weights (Dao et al., "FlashAttention", 2022),
+    /// so it is told when that is.
     fn mix(&mut self, name: &str, inputs: [&str; 4]) -> Value {
         let [q, k, v, bias] = inputs;
         let heads = |name: &str| vec![graph::integer(name, self.shape.heads as i64)];
@@ -227,20 +227,20 @@ impl<W: Write> Bert<'_, W> {
     }
 
     fn bias(&mut self, at: &str, width: usize) -> Result<Value, ModelError> {
-        let bias = format!("{at}.bias");
-        self.g
-            .weight(&bias, &[width], self.weights.get(&bias, &[width])?)
+        self.vector(&format!("{at}.bias"), width)
     }
 
     /// Of a normalisation.
     fn scale_and_shift(&mut self, at: &str) -> Result<[Value; 2], ModelError> {
-        let (weight, shift) = (format!("{at}.weight"), format!("{at}.bias"));
-        let hidden = [self.shape.hidden];
+        let hidden = self.shape.hidden;
+        let weight = self.vector(&format!("{at}.weight"), hidden)?;
+        Ok([weight, self.bias(at, hidden)?])
+    }
+
+    /// A weight of one dimension, as the checkpoint has it.
+    fn vector(&mut self, name: &str, width: usize) -> Result<Value, ModelError> {
         self.g
-            .weight(&weight, &hidden, self.weights.get(&weight, &hidden)?)?;
-        self.g
-            .weight(&shift, &hidden, self.weights.get(&shift, &hidden)?)?;
-        Ok([weight, shift])
+            .weight(name, &[width], self.weights.get(name, &[width])?)
     }
 
     fn layer_norm(&mut self, at: &str, x: &str) -> Result<Value, ModelError> {

@@ -81,8 +81,7 @@ impl<W: Write> GraphWriter<W> {
         inputs: &[&str],
         attribute: Vec<proto::Attribute>,
     ) -> Value {
-        self.graph.node.push(node(op, name, inputs, attribute));
-        name.to_owned()
+        self.add(node(op, name, inputs, attribute))
     }
 
     /// A node of one of our own operators.
@@ -93,9 +92,13 @@ impl<W: Write> GraphWriter<W> {
         inputs: &[&str],
         attribute: Vec<proto::Attribute>,
     ) -> Value {
-        let node = node_of(OWN_DOMAIN, op, name, inputs, attribute);
+        self.add(node_of(OWN_DOMAIN, op, name, inputs, attribute))
+    }
+
+    fn add(&mut self, node: proto::Node) -> Value {
+        let name = node.name.clone();
         self.graph.node.push(node);
-        name.to_owned()
+        name
     }
 
     /// One of two nodes, chosen at run time by the truth of `condition`; the one output, called `name`, has three

@@ -2,6 +2,7 @@
 //! documents in it, and the plan knew how many items that would be.
 
 use super::*;
+use crate::index::tests::support::Random;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -34,28 +35,15 @@ const CONTENTS: [&[u8]; 8] = [
     b"<p>a page</p>",
 ];
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % end as u64) as usize
-    }
-
-    fn one<T: Clone>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())].clone()
-    }
+fn one<T: Clone>(random: &mut Random, of: &[T]) -> T {
+    of[random.below(of.len() as u64) as usize].clone()
 }
 
 /// A folder in the making, and what must become of it.
 struct Hostile {
     folder: TempDir,
     outside: TempDir,
-    dice: Dice,
+    random: Random,
     folders: Vec<PathBuf>,
     /// How many items each thing is, by its printable name.
     expected: BTreeMap<String, usize>,
@@ -68,7 +56,7 @@ impl Hostile {
         let mut hostile = Self {
             folder: folder(&[("target.txt", b"x")]),
             outside: folder(&[("secret.txt", b"secret")]),
-            dice: Dice(seed),
+            random: Random(seed),
             folders: vec![PathBuf::new()],
             expected: BTreeMap::from([("target.txt".to_owned(), 1)]),
             lines: HashMap::new(),
@@ -78,15 +66,15 @@ impl Hostile {
     }
 
     fn add(&mut self, number: usize) {
-        let mut name = self.dice.one(&STEMS).to_vec();
+        let mut name = one(&mut self.random, &STEMS).to_vec();
         let hidden = name.starts_with(b".");
         name.extend(number.to_string().bytes());
-        name.extend(self.dice.one(&ENDS));
-        let path = self.dice.one(&self.folders).join(OsStr::from_bytes(&name));
+        name.extend(one(&mut self.random, &ENDS));
+        let path = one(&mut self.random, &self.folders).join(OsStr::from_bytes(&name));
         let real = self.folder.path().join(&path);
         let shown = place::show(&path);
         let has_lines = name.ends_with(b".jsonl") && path.to_str().is_some() && !hidden;
-        let items = match self.dice.below(10) {
+        let items = match self.random.below(10) {
             0 | 1 => {
                 fs::create_dir(&real).unwrap();
                 if !hidden {
@@ -99,9 +87,9 @@ impl Hostile {
             3 => pipe(&real),
             _ if has_lines => self.write_lines(&real, &shown),
             _ => {
-                let content = match self.dice.below(9) {
+                let content = match self.random.below(9) {
                     8 => vec![b'x'; MAX as usize * 9],
-                    some => CONTENTS[some].to_vec(),
+                    some => CONTENTS[some as usize].to_vec(),
                 };
                 fs::write(&real, content).unwrap();
                 1
@@ -111,7 +99,7 @@ impl Hostile {
     }
 
     fn link(&mut self, at: &Path) -> usize {
-        let to = match self.dice.below(6) {
+        let to = match self.random.below(6) {
             0 => self.outside.path().join("secret.txt"),
             1 => self.outside.path().to_owned(),
             2 => at.to_owned(),
@@ -126,9 +114,9 @@ impl Hostile {
     /// Lines of every kind; how many items they are.
     fn write_lines(&mut self, at: &Path, shown: &str) -> usize {
         let (mut content, mut items) = (vec![], 0);
-        for _ in 0..self.dice.below(6) {
+        for _ in 0..self.random.below(6) {
             let id = format!("line-{}", self.lines.len());
-            let line = match self.dice.below(8) {
+            let line = match self.random.below(8) {
                 0 => b" \t".to_vec(),
                 1 => vec![],
                 2 => b"{".to_vec(),
@@ -142,7 +130,7 @@ impl Hostile {
             content.extend(line);
             content.push(b'\n');
         }
-        match self.dice.below(6) {
+        match self.random.below(6) {
             0 => {
                 content.insert(0, 0);
                 items = 1;
