@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 /// What a command needs besides its own arguments.
+#[derive(Clone)]
 struct Session {
     data: PathBuf,
     out: Output,
@@ -141,7 +142,11 @@ fn run(session: &Session, command: Command) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(RuntimeError::Threads)?;
-    let outcome = executor.block_on(dispatch(session, command));
+    // On the executor's own threads: what a command hands over and gets back wakes no other thread.
+    let session = session.clone();
+    let running = executor.spawn(async move { dispatch(&session, command).await });
+    let outcome = executor.block_on(running);
+    let outcome = outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     // A document that is being committed is committed; nothing else is worth waiting for.
     executor.shutdown_timeout(std::time::Duration::from_secs(5));
     outcome

@@ -244,6 +244,9 @@ impl Database {
     /// is the limit.
     pub fn limit_bytes(&self, bytes: Option<u64>) -> Result<(), DbError> {
         let mut writer = lock(&self.writer);
+        if writer.bytes_max == bytes {
+            return Ok(());
+        }
         writer.bytes_max = bytes;
         match &writer.connection {
             Some(connection) => limit_pages(connection, bytes),

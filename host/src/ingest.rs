@@ -11,7 +11,9 @@ pub use chunk::{Chunker, ChunkerHost};
 use crate::corpus::{Chunk, Document, Embedding};
 use crate::embedder::{EmbedError, Embedder, Lane, Tokens};
 use crate::error::{Blame, Exit, Explain};
-use crate::index::{Index, IndexError, NewChunk, NewVersion, PutKind, StoredParts, TextHash};
+use crate::index::{
+    Index, IndexError, NewChunk, NewVersion, PutKind, StoredParts, StoredVersion, TextHash,
+};
 use crate::law::{self, Law};
 use crate::plugin::Options;
 use crate::sandbox::Sandbox;
@@ -19,6 +21,10 @@ use crate::task::{Meter, Phase, Reason, Stop, Task, count};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+
+/// Bytes of text that are tokenised at once, in less time than another thread takes to be woken twice among busy
+/// ones: at most half a millisecond.
+const TOKENIZED_HERE: usize = 4 << 10;
 
 /// What every document of a tenant goes through.
 #[derive(Debug, Clone)]
@@ -145,22 +151,27 @@ fn frame(hasher: &mut blake3::Hasher, field: &[u8]) {
 }
 
 impl Line {
-    /// The stored version's fate where nothing needs to be done for `document`.
-    pub async fn unchanged(
+    /// The fate of `document` where nothing needs to be done for it, since it is what is `stored` of it.
+    pub fn unchanged(
         &self,
         document: &Document,
         method: &Method,
-    ) -> Result<Option<Ingested>, IngestError> {
-        let hash = self.version(document, method);
-        let (index, id) = (self.index.clone(), document.id.clone());
-        let stored = blocking(move || index.stored(&id)).await?;
-        let same = stored.filter(|stored| stored.hash == hash);
-        Ok(same.map(|stored| Ingested {
+        stored: Option<StoredVersion>,
+    ) -> Option<Ingested> {
+        let stored = stored?;
+        let same = stored.hash == self.version(document, method);
+        same.then_some(Ingested {
             fate: Fate::Unchanged,
             chunks: stored.chunks,
             tokens: 0,
             reused: 0,
-        }))
+        })
+    }
+
+    /// What is stored of document `id` now.
+    pub async fn stored(&self, id: &str) -> Result<Option<StoredVersion>, IngestError> {
+        let (index, id) = (self.index.clone(), id.to_owned());
+        blocking(move || index.stored(&id)).await
     }
 
     /// What decides the version of `document` that `method` makes.
@@ -216,20 +227,17 @@ impl Line {
         let put = move || {
             let _alone = index.adding();
             index.database().limit_bytes(Some(storage_bytes_max))?;
-            if is_one_too_many(&index, &document.id, documents_max)? {
-                return Ok(None);
-            }
             // The last moment at which a kill keeps the old version; from here the commit is whole.
             if committing.stop().is_some() {
                 return Err(IndexError::Interrupted);
             }
-            let put = index.put(&NewVersion {
+            let version = NewVersion {
                 document: &document,
                 hash,
                 chunker: &chunker,
                 chunks: &new,
-            });
-            put.map(Some)
+            };
+            index.put_within(&version, documents_max)
         };
         let put = match blocking(put).await {
             Ok(Some(put)) => put,
@@ -341,8 +349,8 @@ impl Line {
         blocking(move || index.known_vectors(&texts)).await
     }
 
-    /// The texts that need embedding, each once, with their tokens. Off the threads that answer questions, and
-    /// one document at a time: a tenant whose chunks overlap has megabytes to tokenise.
+    /// The texts that need embedding, each once, with their tokens. More than [`TOKENIZED_HERE`] is done off the
+    /// threads that answer questions, and one document at a time: a tenant whose chunks overlap has megabytes.
     async fn tokenize(
         &self,
         task: &Arc<Task>,
@@ -360,26 +368,25 @@ impl Line {
                 wanted.push(chunk.text(&document.text).to_owned());
             }
         }
-        let _turn = tokio::select! {
-            biased;
-            stop = task.ended() => return Err(stop.into()),
-            turn = self.tokenizing.acquire() => turn,
-        };
+        let bytes: usize = wanted.iter().map(String::len).sum();
         let (embedder, killed) = (self.embedder.clone(), task.clone());
         let tokens = move || -> Result<Vec<Tokens>, Stop> {
             let one = |text: &String| killed.check().map(|()| embedder.tokenize(text));
             wanted.iter().map(one).collect()
+        };
+        if bytes <= TOKENIZED_HERE {
+            return Ok((missing, tokens()?));
+        }
+        let _turn = tokio::select! {
+            biased;
+            stop = task.ended() => return Err(stop.into()),
+            turn = self.tokenizing.acquire() => turn,
         };
         match tokio::task::spawn_blocking(tokens).await {
             Ok(tokens) => Ok((missing, tokens?)),
             Err(error) => Err(Stop::host(Phase::Tokenize, &error.to_string()).into()),
         }
     }
-}
-
-/// Whether `id` would be a new document beyond the limit.
-fn is_one_too_many(index: &Index, id: &str, documents_max: u64) -> Result<bool, IndexError> {
-    Ok(index.counts()?.documents >= documents_max && index.stored(id)?.is_none())
 }
 
 fn too_many(task: &Task, documents_max: u64) -> Stop {

@@ -16,6 +16,7 @@ pub(super) const OWNERS: &[(&str, &[&str])] = &[
     ("prost", &["embedder"]),
     ("pulp", &["embedder", "index"]),
     ("rusqlite", &["db"]),
+    ("rustc_hash", &["embedder"]),
     ("safetensors", &["embedder"]),
     ("stockade_chunker", &["cli"]),
     ("sysinfo", &["cli"]),

@@ -28,6 +28,19 @@ fn insert(db: &Database, bytes: u32) -> Result<(), DbError> {
 }
 
 #[test]
+fn sqlite_has_a_page_cache_for_each_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = kind(&["CREATE TABLE t(x)"]);
+    let db = Database::open(&folder.path().join("a.db"), &kind).unwrap();
+    let reader = db.read(&Interrupt::never()).unwrap();
+    let mut statement = reader.prepare("PRAGMA compile_options").unwrap();
+    let options = statement.query_map([], |row| row.get(0)).unwrap();
+    let options: Vec<String> = options.map(Result::unwrap).collect();
+    // Set in .cargo/config.toml: with it, all threads would share one lock.
+    assert!(!options.contains(&"ENABLE_MEMORY_MANAGEMENT".to_owned()));
+}
+
+#[test]
 fn schemas_migrate_forward_and_newer_ones_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");

@@ -176,6 +176,11 @@ impl Queue {
         ranks.map(|&rank| self.class(rank).tokens).sum()
     }
 
+    /// Whether an express worker would find something.
+    pub(super) fn has_express(&self) -> bool {
+        self.express.tokens > 0
+    }
+
     fn class(&self, rank: Rank) -> &Class {
         match rank {
             Rank::Express => &self.express,

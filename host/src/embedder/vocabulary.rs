@@ -3,7 +3,7 @@
 //! The cost of a word is bounded by its length times the longest match, whatever the word; looking up
 //! every prefix instead costs a hostile document seconds a megabyte. Knows nothing of whole texts.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// The tree's root for pieces that begin a word.
 const FIRST: u32 = 0;
@@ -14,7 +14,8 @@ const NONE: u32 = u32::MAX;
 
 /// Pieces and their ids.
 pub(super) struct Vocabulary {
-    children: HashMap<(u32, char), u32>,
+    /// The keys are the model's own: nobody can choose them so that they collide.
+    children: FxHashMap<(u32, char), u32>,
     /// The id of the piece that ends at each node.
     pieces: Vec<u32>,
     unknown: u32,
@@ -30,9 +31,8 @@ impl Vocabulary {
         unknown: u32,
         word_max: usize,
     ) -> Self {
-        let empty = HashMap::new();
         let mut tree = Self {
-            children: empty,
+            children: FxHashMap::default(),
             pieces: vec![NONE, NONE],
             unknown,
             word_max,

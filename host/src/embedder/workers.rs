@@ -46,8 +46,10 @@ pub struct EmbedderStats {
 /// What the handles and the workers share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// There is work, or the end.
+    /// There is work for one that reads every text, or the end.
     work: Condvar,
+    /// There is work for one that reads short interactive texts alone, or the end.
+    express_work: Condvar,
     /// There is room in the queue, or the end.
     pub(super) room: Notify,
     counters: Counters,
@@ -77,6 +79,7 @@ impl Shared {
         Self {
             state: Mutex::new(State { queue, open: true }),
             work: Condvar::new(),
+            express_work: Condvar::new(),
             room: Notify::new(),
             counters: Counters {
                 busy_ns,
@@ -92,8 +95,12 @@ impl Shared {
             return Err(EmbedError::Ended);
         }
         let result = act(&mut state.queue);
+        let express = state.queue.has_express();
         drop(state);
         self.work.notify_all();
+        if express {
+            self.express_work.notify_all();
+        }
         Ok(result)
     }
 
@@ -106,10 +113,11 @@ impl Shared {
                 self.room.notify_waiters();
                 return Some(batch);
             }
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            let work = match draw {
+                Draw::Any => &self.work,
+                Draw::Express => &self.express_work,
+            };
+            state = work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         None
     }
@@ -121,6 +129,7 @@ impl Shared {
         state.queue.clear();
         drop(state);
         self.work.notify_all();
+        self.express_work.notify_all();
         self.room.notify_waiters();
     }
 

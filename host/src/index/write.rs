@@ -131,21 +131,43 @@ impl Index {
     /// and every later search sees it whole; when it fails, nothing has changed.
     pub fn put(&self, version: &NewVersion<'_>) -> Result<Put, IndexError> {
         self.database.write(|tx| {
-            let mut state = State::read(tx)?;
             let old = find(tx, &version.document.id)?;
-            let removed = old.iter().map(|place| remove(tx, place, &mut state));
-            let removed = removed.collect::<Result<Vec<_>, _>>()?;
-            insert(tx, version, &self.model, &mut state)?;
-            self.finish(tx, &mut state, removed)?;
-            Ok(Put {
-                kind: if old.is_some() {
-                    PutKind::Replaced
-                } else {
-                    PutKind::Added
-                },
-                chunks: version.chunks.len() as u64,
-                generation: state.generation.unsigned_abs(),
-            })
+            self.replace(tx, version, old.as_ref(), State::read(tx)?)
+        })
+    }
+
+    /// As [`Index::put`], but refused with `None` where the document would be one more than `documents_max`.
+    pub fn put_within(
+        &self,
+        version: &NewVersion<'_>,
+        documents_max: u64,
+    ) -> Result<Option<Put>, IndexError> {
+        self.database.write(|tx| {
+            let (old, state) = (find(tx, &version.document.id)?, State::read(tx)?);
+            if old.is_none() && state.documents.unsigned_abs() >= documents_max {
+                return Ok(None);
+            }
+            self.replace(tx, version, old.as_ref(), state).map(Some)
+        })
+    }
+
+    fn replace(
+        &self,
+        tx: &Transaction<'_>,
+        version: &NewVersion<'_>,
+        old: Option<&Place>,
+        mut state: State,
+    ) -> Result<Put, IndexError> {
+        let removed = old.map(|place| remove(tx, place, &mut state)).transpose()?;
+        insert(tx, version, &self.model, &mut state)?;
+        self.finish(tx, &mut state, removed.into_iter().collect())?;
+        Ok(Put {
+            kind: match old {
+                Some(_) => PutKind::Replaced,
+                None => PutKind::Added,
+            },
+            chunks: version.chunks.len() as u64,
+            generation: state.generation.unsigned_abs(),
         })
     }
 

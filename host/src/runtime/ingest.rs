@@ -12,9 +12,10 @@ mod sync;
 mod tests;
 
 pub use self::course::EndedEarly;
+pub(crate) use self::course::{Found, Stored, read_ahead};
 pub use self::report::{Ack, IngestReport, IngestRequest, Outcome, Progress};
 
-use self::course::{Course, next_when_room, read_ahead};
+use self::course::{Course, next_when_room};
 use self::guard::{Admitted, StepError};
 use self::report::DocumentFailure;
 use super::Runtime;
@@ -184,7 +185,7 @@ struct Done {
 
 impl Driver {
     async fn drive(&mut self, plan: Plan) -> Result<(), Failure> {
-        let mut documents = read_ahead(plan);
+        let mut documents = read_ahead(plan, self.line.index.clone());
         let mut reading = true;
         loop {
             reading &= !self.course.has_ended();
@@ -198,7 +199,7 @@ impl Driver {
                 }
                 Some(done) = self.running.join_next() => self.settle(done),
                 next = next_when_room(&self.window, &mut documents), if reading => match next {
-                    Some((loaded, place)) => self.begin(loaded, place).await?,
+                    Some((found, place)) => self.begin(found, place).await?,
                     None => reading = false,
                 },
             }
@@ -207,9 +208,11 @@ impl Driver {
         Ok(())
     }
 
-    async fn begin(&mut self, loaded: Loaded, place: OwnedSemaphorePermit) -> Result<(), Failure> {
-        match loaded {
-            Loaded::Document(document) => return self.begin_document(document, place).await,
+    async fn begin(&mut self, found: Found, place: OwnedSemaphorePermit) -> Result<(), Failure> {
+        match found.loaded {
+            Loaded::Document(document) => {
+                return self.begin_document(document, found.stored, place).await;
+            }
             Loaded::Failed {
                 document,
                 identified,
@@ -237,6 +240,7 @@ impl Driver {
     async fn begin_document(
         &mut self,
         document: Document,
+        stored: Stored,
         place: OwnedSemaphorePermit,
     ) -> Result<(), Failure> {
         self.follow_policy()?;
@@ -272,7 +276,7 @@ impl Driver {
         self.running.spawn(async move {
             let _place = place;
             let id = document.id.clone();
-            let outcome = step.run(document).await;
+            let outcome = step.run(document, stored).await;
             Done {
                 task: task.id,
                 document: id,
@@ -434,8 +438,9 @@ struct Step {
 }
 
 impl Step {
-    async fn run(mut self, document: Document) -> Result<Ingested, StepError> {
-        if let Some(unchanged) = self.line.unchanged(&document, &self.method).await? {
+    async fn run(mut self, document: Document, stored: Stored) -> Result<Ingested, StepError> {
+        let stored = stored.map_err(IngestError::from)?;
+        if let Some(unchanged) = self.line.unchanged(&document, &self.method, stored) {
             return Ok(unchanged);
         }
         // The place is for the guest alone: while texts wait for the model the next guest may run.

@@ -2,16 +2,46 @@
 //!
 //! It does not know what is done with a document.
 
+use crate::index::{Index, IndexError, StoredVersion};
 use crate::loader::{Loaded, Plan};
 use crate::task::{Stop, Task, TaskId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// How long an ingest that ended early waits to learn which document would have been next: standard input
 /// may never say.
 const NEXT_WAIT: Duration = Duration::from_secs(1);
+
+/// Documents that are read ahead at most.
+const AHEAD: usize = 8;
+
+/// Of these, how many must be wanted before the reader goes on: it is not woken for each.
+const AT_ONCE: usize = 4;
+
+/// The version of a document that an index had when it was asked.
+pub(crate) type Stored = Result<Option<StoredVersion>, IndexError>;
+
+/// What was read, with what is stored of it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// A document, or why there is none.
+    pub(crate) loaded: Loaded,
+    /// When it was read, a few documents before its turn: what another command stores or deletes meanwhile came later.
+    pub(crate) stored: Stored,
+}
+
+impl Found {
+    fn look(loaded: Loaded, index: &Index) -> Self {
+        let stored = match &loaded {
+            Loaded::Document(document) => index.stored(&document.id),
+            Loaded::Failed { .. } | Loaded::Skipped { .. } => Ok(None),
+        };
+        Self { loaded, stored }
+    }
+}
 
 /// An ingest that ended before its last document. What was under way is as it was before.
 #[derive(Debug, Clone)]
@@ -72,7 +102,7 @@ impl Course {
     /// Where it ended, if it ended early.
     pub(super) async fn ended_early(
         &mut self,
-        documents: &mut mpsc::Receiver<Loaded>,
+        documents: &mut mpsc::Receiver<Found>,
     ) -> Option<EndedEarly> {
         let stop = self.ended.clone()?;
         if self.first_not_begun.is_none() {
@@ -87,9 +117,9 @@ impl Course {
     }
 }
 
-async fn next_name(documents: &mut mpsc::Receiver<Loaded>) -> Option<String> {
+async fn next_name(documents: &mut mpsc::Receiver<Found>) -> Option<String> {
     loop {
-        match documents.recv().await? {
+        match documents.recv().await?.loaded {
             Loaded::Document(document) => return Some(document.id),
             Loaded::Failed { document, .. } => return Some(document),
             Loaded::Skipped { .. } => {}
@@ -97,13 +127,19 @@ async fn next_name(documents: &mut mpsc::Receiver<Loaded>) -> Option<String> {
     }
 }
 
-/// Reads documents on a thread of its own, a few ahead, for as long as somebody takes them.
-pub(super) fn read_ahead(plan: Plan) -> mpsc::Receiver<Loaded> {
-    let (sender, receiver) = mpsc::channel(8);
+/// Reads documents on a thread of its own, a few ahead, for as long as somebody takes them, and looks what `index` has
+/// of each.
+pub(crate) fn read_ahead(plan: Plan, index: Arc<Index>) -> mpsc::Receiver<Found> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let waiting = Handle::current();
     tokio::task::spawn_blocking(move || {
-        for loaded in plan.documents() {
-            if sender.blocking_send(loaded).is_err() {
-                return;
+        let mut documents = plan.documents();
+        while let Ok(places) = waiting.block_on(sender.reserve_many(AT_ONCE)) {
+            for place in places {
+                match documents.next() {
+                    Some(loaded) if !sender.is_closed() => place.send(Found::look(loaded, &index)),
+                    _ => return,
+                }
             }
         }
     });
@@ -113,9 +149,9 @@ pub(super) fn read_ahead(plan: Plan) -> mpsc::Receiver<Loaded> {
 /// The next document with its place in the pipeline. Nothing is lost when the future is dropped.
 pub(super) async fn next_when_room(
     window: &Arc<Semaphore>,
-    documents: &mut mpsc::Receiver<Loaded>,
-) -> Option<(Loaded, OwnedSemaphorePermit)> {
+    documents: &mut mpsc::Receiver<Found>,
+) -> Option<(Found, OwnedSemaphorePermit)> {
     let place = window.clone().acquire_owned().await.ok()?;
-    let loaded = documents.recv().await?;
-    Some((loaded, place))
+    let found = documents.recv().await?;
+    Some((found, place))
 }

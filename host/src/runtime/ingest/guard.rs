@@ -103,7 +103,8 @@ impl Step {
                 return Err(StepError::Refused(open));
             }
             self.method = Arc::new(method);
-            if let Some(unchanged) = self.line.unchanged(document, &self.method).await? {
+            let stored = self.line.stored(&document.id).await?;
+            if let Some(unchanged) = self.line.unchanged(document, &self.method, stored) {
                 return Ok(Admitted::Unchanged(unchanged));
             }
         }

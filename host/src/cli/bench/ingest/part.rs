@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::corpus::TenantId;
 use crate::embedder::{Lane, Priority};
 use crate::error::{Exit, Failure};
-use crate::loader::{LoadOptions, Loaded, plan};
+use crate::loader::{self, LoadOptions, Loaded, Plan};
 use crate::policy::Policy;
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
@@ -75,14 +75,19 @@ pub(in crate::cli::bench) async fn run(
     Ok(Exit::Done)
 }
 
-/// The documents of a corpus, read on a thread of their own, a few ahead. Fails as an ingest would.
-fn documents(corpus: &Path, policy: &Policy) -> Result<mpsc::Receiver<Loaded>, Failure> {
+/// What is to be read of a corpus. Fails as an ingest would.
+fn plan(corpus: &Path, policy: &Policy) -> Result<Plan, Failure> {
     let options = LoadOptions {
         source: None,
         encoding: None,
         document_bytes_max: policy.ingest.document_kib_max << 10,
     };
-    let plan = plan(&[corpus.to_owned()], &options)?;
+    Ok(loader::plan(&[corpus.to_owned()], &options)?)
+}
+
+/// The documents of a corpus, read on a thread of their own, a few ahead.
+fn documents(corpus: &Path, policy: &Policy) -> Result<mpsc::Receiver<Loaded>, Failure> {
+    let plan = plan(corpus, policy)?;
     let (sender, receiver) = mpsc::channel(8);
     tokio::task::spawn_blocking(move || {
         for loaded in plan.documents() {

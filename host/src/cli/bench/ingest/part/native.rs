@@ -1,6 +1,6 @@
 //! `threads`: an ingest as the runtime's own, but for the chunker, which is called as a function.
 
-use super::{Done, PIPELINE, chunker, documents};
+use super::{Done, PIPELINE, chunker, plan};
 use crate::api::BenchPartJson;
 use crate::cli::Session;
 use crate::corpus::{Document, TenantId};
@@ -8,6 +8,7 @@ use crate::error::Failure;
 use crate::ingest::{Ingested, Line, Method};
 use crate::loader::Loaded;
 use crate::policy::Policy;
+use crate::runtime::{Found, Stored, read_ahead};
 use crate::task::{Kind, Limits, Task};
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,12 +25,12 @@ pub(super) async fn run(
     let runtime = session.open()?;
     let policy = runtime.policy(tenant)?;
     let line = runtime.line(tenant, &policy, false)?;
-    let mut coming = documents(corpus, &policy)?;
+    let mut coming = read_ahead(plan(corpus, &policy)?, line.index.clone());
     let began = Instant::now();
     let window = Arc::new(Semaphore::new(PIPELINE));
     let mut methods: HashMap<String, Arc<Method>> = HashMap::new();
     let (mut running, mut done) = (JoinSet::new(), Done::default());
-    while let Some(loaded) = coming.recv().await {
+    while let Some(Found { loaded, stored }) = coming.recv().await {
         let document = match loaded {
             Loaded::Document(document) => document,
             Loaded::Failed { error, .. } => {
@@ -58,6 +59,7 @@ pub(super) async fn run(
             policy.clone(),
             tenant.clone(),
             document,
+            stored,
         );
         running.spawn(async move {
             let _place = place;
@@ -80,10 +82,11 @@ async fn one(
     policy: Arc<Policy>,
     tenant: TenantId,
     document: Document,
+    stored: Stored,
 ) -> Result<Ingested, String> {
     let task = Task::new(tenant, Kind::Ingest, &document.id, Limits::ingest(&policy));
-    let unchanged = line.unchanged(&document, &method).await;
-    if let Some(unchanged) = unchanged.map_err(|error| error.to_string())? {
+    let stored = stored.map_err(|error| error.to_string())?;
+    if let Some(unchanged) = line.unchanged(&document, &method, stored) {
         return Ok(unchanged);
     }
     let chunks = chunker::of(&line.embedder, &document).map_err(|error| error.to_string())?;
