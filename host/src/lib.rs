@@ -5,6 +5,10 @@
 
 pub mod error;
 
+mod statistics;
+
+mod memory;
+
 mod guard;
 
 mod law;

@@ -13,6 +13,7 @@ mod victim;
 pub use victim::Seen;
 
 use crate::error::Failure;
+use crate::memory;
 use crate::plugin::PluginKind;
 use crate::policy::{Policy, Value, keys};
 use crate::runtime::RuntimeError;
@@ -183,7 +184,7 @@ async fn one(
         lowered_to,
         used: sides.over.used,
         limit_to_free: sides.free,
-        rss_after_mb: resident_mb(),
+        rss_after_mb: memory::resident() as f64 / 1e6,
         victim,
     })
 }
@@ -251,13 +252,6 @@ async fn calls(ground: &Ground, attack: &Attack, target: &Target) -> Result<Side
         over: attack.expected.over(target, &over),
         under: attack.expected.under(target, &under),
     })
-}
-
-fn resident_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-    kib.unwrap_or(0.0) * 1_024.0 / 1e6
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::plugins::state;
 use crate::api::{EndedEarlyJson, IngestJson};
 use crate::corpus::TenantId;
 use crate::error::{Exit, Failure};
+use crate::memory;
 use crate::runtime::{IngestReport, IngestRequest, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -46,7 +47,7 @@ pub(super) async fn ingest(session: &Session, arguments: IngestArguments) -> Res
         listening.finish().await;
     }
     let report = report?;
-    let said = IngestJson::new(&report, peak_rss_mb());
+    let said = IngestJson::new(&report, memory::resident_peak() as f64 / 1e6);
     session
         .out
         .answer(&said, |out| show(out, &arguments.tenant, &said));
@@ -290,12 +291,4 @@ pub(super) async fn delete(
     } else {
         Exit::Partial
     })
-}
-
-/// Peak resident memory of this process, in megabytes of 10^6 bytes; 0 where the system does not tell.
-pub(super) fn peak_rss_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-    kib.unwrap_or(0.0) * 1_024.0 / 1e6
 }

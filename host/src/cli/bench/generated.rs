@@ -4,9 +4,9 @@
 //! Document `n` is the same in every run, on every machine, however many there are. No model is asked: the
 //! vectors have the shape of embeddings and mean nothing. It does not know what is measured.
 
-use super::workload::SplitMix64;
 use crate::corpus::{Chunk, DIMENSIONS, Document, Embedding, Metadata};
 use crate::index::{Index, IndexError, NewChunk, NewVersion, Put, TextHash};
+use crate::statistics::SplitMix64;
 use serde_json::json;
 
 /// Chunks of a document, on average and most.

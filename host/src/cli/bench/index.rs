@@ -13,6 +13,7 @@ use crate::corpus::{DIMENSIONS, Embedding, TenantId};
 use crate::db::Interrupt;
 use crate::error::{Exit, Failure};
 use crate::index::{Index, IndexError, IndexOptions, MatrixCache};
+use crate::memory;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -132,7 +133,7 @@ fn measure(
     let place = Place::make(arguments)?;
     let generated = Generated::new(arguments.seed);
     let index = place.open()?;
-    let resident_before = resident();
+    let resident_before = memory::resident();
     let fill_s = fill(&index, &generated, arguments, bar, interrupt)?;
     if interrupt.is_cancelled() {
         return Ok(None);
@@ -166,7 +167,7 @@ fn measure(
         log_writes: 0,
     };
     search(&index, &generated, arguments, &vector, &mut said)?;
-    said.resident_growth_bytes = resident().saturating_sub(resident_before);
+    said.resident_growth_bytes = memory::resident().saturating_sub(resident_before);
     if interrupt.is_cancelled() {
         return Ok(None);
     }
@@ -296,14 +297,6 @@ fn read_and_write(
 
 fn size(file: &Path) -> u64 {
     std::fs::metadata(file).map_or(0, |file| file.len())
-}
-
-/// Bytes of memory that this process has now; 0 where the system does not tell.
-pub(super) fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kib.unwrap_or(0) << 10
 }
 
 fn show(out: &Output, said: &BenchIndexJson) {

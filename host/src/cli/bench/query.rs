@@ -5,6 +5,7 @@
 
 use super::generated::Generated;
 use super::stage::write_error;
+use super::statistics::Times;
 use crate::api::{BenchQueryAgentJson, BenchQueryJson, round};
 use crate::cli::Session;
 use crate::cli::documents::interrupted_by_user;
@@ -252,35 +253,23 @@ impl Bench {
                 1,
             )
         };
-        let beyond = sorted(own.iter().map(Answered::beyond));
-        let whole = sorted(own.iter().map(|answer| answer.whole));
+        let beyond = Times::of(own.iter().map(Answered::beyond));
+        let whole = Times::of(own.iter().map(|answer| answer.whole));
+        let ms = |times: &Times, percent| round(times.percentile(percent).as_secs_f64() * 1e3, 2);
         BenchQueryAgentJson {
             agent: label.to_owned(),
             count: own.len(),
-            p50_ms: percentile(&beyond, 50),
-            p90_ms: percentile(&beyond, 90),
-            p99_ms: percentile(&beyond, 99),
-            whole_p50_ms: percentile(&whole, 50),
-            whole_p90_ms: percentile(&whole, 90),
+            p50_ms: ms(&beyond, 50),
+            p90_ms: ms(&beyond, 90),
+            p99_ms: ms(&beyond, 99),
+            whole_p50_ms: ms(&whole, 50),
+            whole_p90_ms: ms(&whole, 90),
             searches: mean(|answer| answer.searches),
             vectors_scanned: mean(|answer| answer.vectors),
             target_p50_ms,
             target_p90_ms,
         }
     }
-}
-
-fn sorted(times: impl Iterator<Item = Duration>) -> Vec<Duration> {
-    let mut times: Vec<Duration> = times.collect();
-    times.sort_unstable();
-    times
-}
-
-/// The least time that so many in a hundred do not pass, in milliseconds; 0 for no times.
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    let place = (sorted.len() * percent).div_ceil(100).max(1) - 1;
-    let time = sorted.get(place).copied().unwrap_or_default();
-    round(time.as_secs_f64() * 1e3, 2)
 }
 
 /// Chunks written between two steps of the progress bar.
@@ -370,12 +359,5 @@ mod tests {
         assert_eq!(answered(1).beyond(), Duration::from_millis(9));
         let text = lines(&[answered(2)]);
         assert!(text.ends_with("\n0,hybrid,9,4,5,1,10\n"), "{text}");
-    }
-
-    #[test]
-    fn a_percentile_is_one_of_the_times() {
-        let times = sorted((1..=10).rev().map(Duration::from_millis));
-        assert_eq!((percentile(&times, 50), percentile(&times, 90)), (5.0, 9.0));
-        assert_eq!(percentile(&[], 50), 0.0);
     }
 }

@@ -1,4 +1,7 @@
-//! Medians and spreads of a few numbers.
+//! Medians and spreads of a few numbers, percentiles of many times.
+
+use crate::statistics::percentile;
+use std::time::Duration;
 
 /// The middle of some numbers and how far they lie apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,6 +24,31 @@ impl Spread {
             _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
         };
         Some(Self { median, min, max })
+    }
+}
+
+/// Times, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Times(Vec<Duration>);
+
+impl Times {
+    pub(super) fn of(times: impl IntoIterator<Item = Duration>) -> Self {
+        let mut sorted: Vec<Duration> = times.into_iter().collect();
+        sorted.sort_unstable();
+        Self(sorted)
+    }
+
+    /// The least time that `percent` of all do not pass; zero for no times.
+    pub(super) fn percentile(&self, percent: usize) -> Duration {
+        percentile(&self.0, percent)
+    }
+
+    pub(super) fn max(&self) -> Duration {
+        self.percentile(100)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 

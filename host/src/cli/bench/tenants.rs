@@ -4,7 +4,6 @@
 //! Every tenant has a document and answers a question, through the same runtime as any other command.
 
 use super::generated::Generated;
-use super::index::resident;
 use super::stage::write_error;
 use crate::api::BenchTenantsJson;
 use crate::cli::Session;
@@ -12,6 +11,7 @@ use crate::cli::documents::interrupted_by_user;
 use crate::cli::output::{Output, bytes, thousands};
 use crate::corpus::TenantId;
 use crate::error::{Exit, Failure};
+use crate::memory;
 use crate::policy::Policy;
 use crate::runtime::{QueryRequest, Runtime};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -140,11 +140,11 @@ async fn ask_all(
             open_files = open_files.max(files());
         }
         if number == tenants / 10 {
-            early = resident();
+            early = memory::resident();
         }
         bar.inc(1);
     }
-    Ok(Some((early, resident(), open_files)))
+    Ok(Some((early, memory::resident(), open_files)))
 }
 
 fn files() -> u64 {

@@ -4,6 +4,7 @@ use super::support::{Random, document, open_with, unit_vector};
 use crate::corpus::{Chunk, ChunkId, Embedding};
 use crate::db::Interrupt;
 use crate::index::{Index, MatrixCache, NeighbourKind, NewChunk, NewVersion, TextHash};
+use crate::memory::resident;
 use std::time::{Duration, Instant};
 
 /// Zipf-like: word r with probability about 1 / r.
@@ -91,17 +92,6 @@ fn measured_folder() -> std::path::PathBuf {
         .map_or_else(|| std::env::temp_dir().join("stockade-measure"), Into::into)
 }
 
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        / 1_024
-}
-
 #[test]
 #[ignore = "a measurement: minutes"]
 fn measure() {
@@ -118,7 +108,11 @@ fn measure() {
     if index.counts().unwrap().chunks == 0 {
         fill(&index, chunks / 10, 10);
     }
-    println!("{:?}, rss {} MiB", index.counts().unwrap(), resident());
+    println!(
+        "{:?}, rss {} MiB",
+        index.counts().unwrap(),
+        resident() >> 20
+    );
     let mut random = Random(9);
     let ids: Vec<ChunkId> = (0..10).map(|_| ChunkId(1 + random.below(chunks))).collect();
     let queries: Vec<String> = (0..100).map(|_| text(&mut random, 12)).collect();
@@ -160,7 +154,11 @@ fn measure() {
     timed("stored", 10_000, |i| {
         index.stored(&format!("d{i}")).unwrap()
     });
-    println!("cache {} MiB, rss {} MiB", cache.bytes() >> 20, resident());
+    println!(
+        "cache {} MiB, rss {} MiB",
+        cache.bytes() >> 20,
+        resident() >> 20
+    );
 }
 
 /// The longest that any call goes without asking whether its task is over.

@@ -4,6 +4,7 @@
 //! It knows numbers by question and agent, and not what they mean. The same seed gives the same intervals.
 
 use super::measures::Measures;
+use crate::statistics::SplitMix64;
 
 /// Of how many intervals, in a hundred, the true mean is within.
 pub const CONFIDENCE: f64 = 0.95;
@@ -39,25 +40,6 @@ pub(super) struct Drawn {
     pub(super) means: Vec<Intervals>,
     /// Of each agent's mean less the first agent's.
     pub(super) differences: Vec<Intervals>,
-}
-
-/// Sebastiano Vigna's SplitMix64.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `bound`, which is not 0; the bias is below 2^-32 for any number of questions.
-    fn below(&mut self, bound: usize) -> usize {
-        let wide = u128::from(self.next()) * bound as u128;
-        usize::try_from(wide >> 64).unwrap_or_default()
-    }
 }
 
 /// Draws as many questions as there are, with replacement, `draws` times. `agents[a][q]` are the measures of agent
@@ -174,19 +156,6 @@ mod tests {
         assert_eq!(
             bootstrap(&[vec![]], 1_000, 1).means[0],
             Intervals::default()
-        );
-    }
-
-    #[test]
-    fn every_question_is_drawn_about_as_often() {
-        let mut random = SplitMix64(42);
-        let mut drawn = [0_u32; 5];
-        for _ in 0..50_000 {
-            drawn[random.below(5)] += 1;
-        }
-        assert!(
-            drawn.iter().all(|&times| (9_500..10_500).contains(&times)),
-            "{drawn:?}"
         );
     }
 }

@@ -3,7 +3,6 @@
 use super::DEPTH;
 use crate::task::Usage;
 use std::collections::HashSet;
-use std::time::Duration;
 
 /// The measures' names, in the order of [`Measures`].
 pub const MEASURES: [&str; 6] = [
@@ -49,12 +48,6 @@ pub(super) fn measures(found: &[String], relevant: &[String]) -> Measures {
         all(5),
         all(10),
     ]
-}
-
-/// The nearest-rank percentile of sorted times; zero of none.
-pub(super) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
 pub(super) fn add_usage(sum: &mut Usage, one: &Usage) {
@@ -123,13 +116,5 @@ mod tests {
     #[test]
     fn nothing_found_scores_zero() {
         assert_eq!(measures(&[], &ids(&["a"])), [0.0; 6]);
-    }
-
-    #[test]
-    fn percentiles_are_of_the_nearest_rank() {
-        let times: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!(percentile(&times, 50), Duration::from_millis(50));
-        assert_eq!(percentile(&times, 99), Duration::from_millis(99));
-        assert_eq!(percentile(&[], 50), Duration::ZERO);
     }
 }

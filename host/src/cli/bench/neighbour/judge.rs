@@ -2,7 +2,7 @@
 //! whether answers are the same. It knows neither hosts nor how numbers are shown.
 
 use super::victim::{Answer, Asked, Failed};
-use crate::cli::bench::workload::SplitMix64;
+use crate::statistics::SplitMix64;
 use std::collections::HashMap;
 
 /// Scores of the same answer differ by no more than this.

@@ -1,9 +1,9 @@
 //! Kills and limits, by where the task was and by what else kept the cores busy.
 
 use super::Bench;
-use super::numbers::Times;
 use crate::api::{BenchKillsJson, round};
 use crate::attack::{Busy, FILLED_MIB, Freed, KillKind, Kills, Load, Overrun, Try};
+use crate::cli::bench::statistics::Times;
 use crate::error::Failure;
 use crate::task::Reason;
 use std::time::Duration;

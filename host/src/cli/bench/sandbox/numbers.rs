@@ -1,32 +1,4 @@
-//! Percentiles of many times, and the slope of a line through samples.
-
-use std::time::Duration;
-
-/// Times, sorted.
-#[derive(Debug, Default)]
-pub(super) struct Times(Vec<Duration>);
-
-impl Times {
-    pub(super) fn of(times: impl IntoIterator<Item = Duration>) -> Self {
-        let mut sorted: Vec<Duration> = times.into_iter().collect();
-        sorted.sort_unstable();
-        Self(sorted)
-    }
-
-    /// The least time that `percent` of all do not pass; zero for no times.
-    pub(super) fn percentile(&self, percent: usize) -> Duration {
-        let rank = (self.0.len() * percent).div_ceil(100);
-        self.0.get(rank.max(1) - 1).copied().unwrap_or_default()
-    }
-
-    pub(super) fn max(&self) -> Duration {
-        self.percentile(100)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
+//! The slope of a line through samples.
 
 /// How much `y` grows with each `x`, by least squares; nothing for fewer than ten points or one `x`.
 pub(super) fn slope(points: &[(f64, f64)]) -> Option<f64> {
@@ -44,17 +16,6 @@ pub(super) fn slope(points: &[(f64, f64)]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_percentile_is_one_of_the_times() {
-        let times = Times::of((1..=200).rev().map(Duration::from_millis));
-        assert_eq!(times.percentile(50), Duration::from_millis(100));
-        assert_eq!(times.percentile(99), Duration::from_millis(198));
-        assert_eq!(times.max(), Duration::from_millis(200));
-        let one = Times::of([Duration::from_millis(7)]);
-        assert_eq!(one.percentile(50), Duration::from_millis(7));
-        assert_eq!(Times::default().max(), Duration::ZERO);
-    }
 
     #[test]
     fn the_slope_of_a_line_is_found_among_noise() {

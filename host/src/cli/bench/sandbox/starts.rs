@@ -1,9 +1,9 @@
 //! What it costs to begin: a call in a fresh store, and a plugin that was compiled before.
 
 use super::Bench;
-use super::numbers::Times;
 use crate::api::{BenchStartJson, round};
 use crate::attack::{Guest, Stage, document};
+use crate::cli::bench::statistics::Times;
 use crate::cli::bench::workload::Workload;
 use crate::cli::output::bytes;
 use crate::error::Failure;

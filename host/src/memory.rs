@@ -1,0 +1,35 @@
+//! How much memory this process has, as the kernel says it.
+//!
+//! It does not know what the memory is for.
+
+/// Bytes that are resident now; 0 where the system does not tell.
+pub(crate) fn resident() -> u64 {
+    bytes("VmRSS:")
+}
+
+/// The most bytes that were ever resident; 0 where the system does not tell.
+pub(crate) fn resident_peak() -> u64 {
+    bytes("VmHWM:")
+}
+
+fn bytes(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allocated_is_resident_and_remembered() {
+        let before = resident();
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let with = resident();
+        assert!(with >= before + (32 << 20), "{before} and then {with}");
+        drop(block);
+        assert!(resident_peak() >= with);
+    }
+}
