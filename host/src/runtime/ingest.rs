@@ -12,10 +12,10 @@ mod sync;
 mod tests;
 
 pub use self::course::EndedEarly;
-pub(crate) use self::course::{Found, Stored, read_ahead};
+pub(crate) use self::course::{Found, Stored, Window, read_ahead};
 pub use self::report::{Ack, IngestReport, IngestRequest, Outcome, Progress};
 
-use self::course::{Course, next_when_room};
+use self::course::Course;
 use self::guard::{Admitted, StepError};
 use self::report::DocumentFailure;
 use super::Runtime;
@@ -36,9 +36,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-
-/// Documents between reading and commit, at most: enough to keep the embedder's batches full.
-const PIPELINE: usize = 64;
 
 /// Failures that are listed one by one; the rest is counted.
 const FAILURES_LISTED: usize = 10_000;
@@ -77,7 +74,7 @@ impl Runtime {
             line,
             progress: progress.clone(),
             interrupt: interrupt.clone(),
-            window: Arc::new(Semaphore::new(PIPELINE)),
+            window: Window::new(),
             methods: HashMap::new(),
             changes: self.breakers.changes(),
             retry_quarantined: request.retry_quarantined,
@@ -162,7 +159,7 @@ struct Driver {
     line: Line,
     progress: Arc<Progress>,
     interrupt: CancellationToken,
-    window: Arc<Semaphore>,
+    window: Window,
     methods: HashMap<(String, Wasi), Arc<Method>>,
     /// Of the breakers, when the methods were looked up.
     changes: u64,
@@ -198,7 +195,7 @@ impl Driver {
                     self.course.end(&interrupted());
                 }
                 Some(done) = self.running.join_next() => self.settle(done),
-                next = next_when_room(&self.window, &mut documents), if reading => match next {
+                next = self.window.next(&mut documents), if reading => match next {
                     Some((found, place)) => self.begin(found, place).await?,
                     None => reading = false,
                 },

@@ -15,6 +15,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 /// may never say.
 const NEXT_WAIT: Duration = Duration::from_secs(1);
 
+/// Documents between reading and commit, at most: enough to keep the embedder's batches full.
+const PIPELINE: usize = 64;
+
+/// Documents that begin together, where so many wait.
+const BURST: u32 = 8;
+
 /// Documents that are read ahead at most.
 const AHEAD: usize = 8;
 
@@ -146,12 +152,37 @@ pub(crate) fn read_ahead(plan: Plan, index: Arc<Index>) -> mpsc::Receiver<Found>
     receiver
 }
 
-/// The next document with its place in the pipeline. Nothing is lost when the future is dropped.
-pub(super) async fn next_when_room(
-    window: &Arc<Semaphore>,
-    documents: &mut mpsc::Receiver<Found>,
-) -> Option<(Found, OwnedSemaphorePermit)> {
-    let place = window.clone().acquire_owned().await.ok()?;
-    let found = documents.recv().await?;
-    Some((found, place))
+/// Places in the pipeline: documents between reading and commit.
+#[derive(Debug)]
+pub(crate) struct Window {
+    all: Arc<Semaphore>,
+    /// Taken, and not yet given to a document.
+    taken: Option<OwnedSemaphorePermit>,
+}
+
+impl Window {
+    pub(crate) fn new() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(PIPELINE)),
+            taken: None,
+        }
+    }
+
+    /// The next document with its place. Places are taken [`BURST`] at a time: documents that begin together wake each
+    /// thread on their way once, and find caches warm. Nothing is lost when the future is dropped.
+    pub(crate) async fn next(
+        &mut self,
+        documents: &mut mpsc::Receiver<Found>,
+    ) -> Option<(Found, OwnedSemaphorePermit)> {
+        let taken = match &mut self.taken {
+            Some(taken) => taken,
+            none => none.insert(self.all.clone().acquire_many_owned(BURST).await.ok()?),
+        };
+        let found = documents.recv().await?;
+        let place = taken.split(1)?;
+        if taken.num_permits() == 0 {
+            self.taken = None;
+        }
+        Some((found, place))
+    }
 }

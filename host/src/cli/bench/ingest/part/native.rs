@@ -1,6 +1,6 @@
 //! `threads`: an ingest as the runtime's own, but for the chunker, which is called as a function.
 
-use super::{Done, PIPELINE, chunker, plan};
+use super::{Done, chunker, plan};
 use crate::api::BenchPartJson;
 use crate::cli::Session;
 use crate::corpus::{Document, TenantId};
@@ -8,13 +8,12 @@ use crate::error::Failure;
 use crate::ingest::{Ingested, Line, Method};
 use crate::loader::Loaded;
 use crate::policy::Policy;
-use crate::runtime::{Found, Stored, read_ahead};
+use crate::runtime::{Found, Stored, Window, read_ahead};
 use crate::task::{Kind, Limits, Task};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub(super) async fn run(
@@ -27,10 +26,10 @@ pub(super) async fn run(
     let line = runtime.line(tenant, &policy, false)?;
     let mut coming = read_ahead(plan(corpus, &policy)?, line.index.clone());
     let began = Instant::now();
-    let window = Arc::new(Semaphore::new(PIPELINE));
+    let mut window = Window::new();
     let mut methods: HashMap<String, Arc<Method>> = HashMap::new();
     let (mut running, mut done) = (JoinSet::new(), Done::default());
-    while let Some(Found { loaded, stored }) = coming.recv().await {
+    while let Some((Found { loaded, stored }, place)) = window.next(&mut coming).await {
         let document = match loaded {
             Loaded::Document(document) => document,
             Loaded::Failed { error, .. } => {
@@ -49,9 +48,6 @@ pub(super) async fn run(
                     .or_insert(Arc::new(method))
                     .clone()
             }
-        };
-        let Ok(place) = window.clone().acquire_owned().await else {
-            break;
         };
         let one = one(
             line.clone(),
