@@ -18,7 +18,7 @@ use crate::index::tests::support::Random;
 use crate::policy::Policy;
 use crate::runtime::{Guests, IngestReport, IngestRequest, Outcome, Progress, Runtime};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -48,20 +48,8 @@ impl Host {
         }
     }
 
-    /// The lock of a folder that was just given up may still be held: by a child of another test that was forked
-    /// a moment ago and has not yet become its program.
     fn open(&self) -> Arc<Runtime> {
-        let watchdog = Instant::now() + Duration::from_secs(60);
-        let runtime = loop {
-            match Runtime::open(&self.dir.path().join("data")) {
-                Ok(runtime) => break runtime,
-                Err(refused) if refused.code == "data-folder-held" => {
-                    assert!(Instant::now() < watchdog, "{refused:?}");
-                    std::thread::yield_now();
-                }
-                Err(failure) => panic!("{failure:?}"),
-            }
-        };
+        let runtime = open_when_free(&self.dir.path().join("data"));
         Arc::new(runtime.with(self.guests.clone(), self.embedder.clone()))
     }
 
@@ -76,6 +64,22 @@ impl Host {
         let texts = vec![self.embedder.tokenize(text)];
         let mut vectors = self.embedder.embed(&lane, texts).await.unwrap();
         vectors.remove(0).unwrap()
+    }
+}
+
+/// A host over a folder. The lock of one that was just given up may still be held: by a child of another test that was
+/// forked a moment ago and has not yet become its program.
+fn open_when_free(data: &Path) -> Runtime {
+    let watchdog = Instant::now() + Duration::from_secs(60);
+    loop {
+        match Runtime::open(data) {
+            Ok(runtime) => return runtime,
+            Err(refused) if refused.code == "data-folder-held" => {
+                assert!(Instant::now() < watchdog, "{refused:?}");
+                std::thread::yield_now();
+            }
+            Err(failure) => panic!("{failure:?}"),
+        }
     }
 }
 
@@ -400,7 +404,7 @@ fn unit() -> Embedding {
 
 /// A host over no folder of interest, while another is closed.
 fn nobody(host: &Host) -> Runtime {
-    Runtime::open(&host.dir.path().join("nobody")).unwrap()
+    open_when_free(&host.dir.path().join("nobody"))
 }
 
 async fn ingest(
