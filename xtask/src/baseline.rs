@@ -71,8 +71,7 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, asked: &Asked) -> Result
         let order = if round % 2 == 1 { [0, 1] } else { [1, 0] };
         for side in order {
             let program = [&then, &now][side];
-            let text = process::output(Command::new(program).env("STOCKADE_CACHE", cache.root()))?;
-            for (name, nanoseconds) in table(&text) {
+            for (name, nanoseconds) in measured(program, cache)? {
                 medians[side].entry(name).or_default().push(nanoseconds);
             }
         }
@@ -176,6 +175,21 @@ fn build(mut cargo: Command) -> Result<PathBuf> {
         Some(Path::new(program).to_owned())
     });
     program.ok_or_else(|| anyhow!("cargo built no program `{TARGET}`"))
+}
+
+/// Runs the benchmarks once.
+fn measured(program: &Path, cache: &Cache) -> Result<Vec<(String, f64)>> {
+    let mut command = Command::new(program);
+    // Without it the benchmarks are listed, and none is run.
+    command
+        .arg("--bench")
+        .env("STOCKADE_CACHE", cache.root())
+        .env("ORT_DISABLE_TELEMETRY", "1");
+    let rows = table(&process::output(&mut command)?);
+    match rows.is_empty() {
+        true => Err(anyhow!("{} measured nothing", program.display())),
+        false => Ok(rows),
+    }
 }
 
 /// The medians of a table that divan printed: `├─ name  fastest │ slowest │ median │ …`.
