@@ -44,7 +44,7 @@ pub use evaluate::{
 pub use folder::DataFolder;
 pub use health::{PluginHealth, PluginState};
 pub use ingest::{Ack, EndedEarly, IngestReport, IngestRequest, Outcome, Progress};
-pub(crate) use ingest::{Found, Stored, Window, read_ahead};
+pub(crate) use ingest::{Found, PIPELINE, Stored, Window, read_ahead};
 pub use plugins::{PluginInfo, read_plugin};
 pub use query::{QueryOutcome, QueryRequest};
 pub use receipt::{AnswerIdentity, CitedPassage, Receipt};

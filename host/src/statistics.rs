@@ -42,29 +42,43 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_the_reference() {
         let mut random = SplitMix64(1_234_567);
-        assert_eq!(random.next(), 6_457_827_717_110_365_317);
-        assert_eq!(random.next(), 3_203_168_211_198_807_973);
+        let first = [random.next(), random.next(), random.next()];
+        let published = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+        ];
+        assert_eq!(first, published);
     }
 
     #[test]
-    fn a_number_below_a_bound_takes_every_value_and_no_other() {
-        let mut random = SplitMix64(7);
-        let mut seen = [0; 5];
-        for _ in 0..1_000 {
-            seen[random.below(5)] += 1;
-            let unit = random.unit();
-            assert!(0.0 < unit && unit <= 1.0, "{unit}");
+    fn every_number_below_a_bound_is_drawn_about_as_often() {
+        let mut random = SplitMix64(42);
+        let mut drawn = [0_u32; 5];
+        for _ in 0..50_000 {
+            drawn[random.below(5)] += 1;
         }
-        assert!(seen.iter().all(|&times| times > 100), "{seen:?}");
+        assert!(
+            drawn.iter().all(|&times| (9_500..10_500).contains(&times)),
+            "{drawn:?}"
+        );
         assert_eq!(random.below(0), 0);
+        let mut units = (0..1_000).map(|_| random.unit());
+        assert!(units.all(|unit| 0.0 < unit && unit <= 1.0));
     }
 
     #[test]
-    fn a_percentile_is_one_of_the_times() {
-        let times: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        let percentiles = [1, 50, 99, 100].map(|percent| percentile(&times, percent).as_millis());
-        assert_eq!(percentiles, [2, 100, 198, 200]);
+    fn percentiles_are_of_the_nearest_rank() {
+        let times: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+        assert_eq!(percentile(&times, 50), Duration::from_millis(50));
+        assert_eq!(percentile(&times, 99), Duration::from_millis(99));
+        assert_eq!(
+            [percentile(&times, 1), percentile(&times, 100)],
+            [times[0], times[99]]
+        );
         assert_eq!(percentile(&times[..1], 50), times[0]);
+        let ten = &times[..10];
+        assert_eq!([percentile(ten, 50), percentile(ten, 90)], [ten[4], ten[8]]);
         assert_eq!(percentile(&[], 50), Duration::ZERO);
     }
 }

@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::process;
 use crate::setup::{self, Scope};
 use crate::ui::{self, OrTodo as _};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, parse_toml};
 
 /// The name of the benchmark target, and of its file's package.
 const TARGET: &str = "micro";
@@ -60,6 +60,10 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, asked: &Asked) -> Result
     let now = build(workspace.cargo(cache))?;
     let mut other = theirs.cargo(cache);
     other.env("CARGO_TARGET_DIR", &place.target);
+    // Cargo has set for this process what this tree wants to be built with; the other may want something else.
+    for name in cargo_environment(workspace)? {
+        other.env_remove(name);
+    }
     let then = build(other).or_todo(
         format!("the benchmarks of {} were not built", asked.revision),
         "name a commit that has benches/micro.rs",
@@ -95,6 +99,17 @@ fn commit(workspace: &Workspace, revision: &str) -> Result<String> {
         "git log --oneline",
     )?;
     Ok(said.trim().to_owned())
+}
+
+/// The variables that a tree's cargo sets.
+fn cargo_environment(workspace: &Workspace) -> Result<Vec<String>> {
+    let config = parse_toml(&workspace.root().join(".cargo/config.toml"))?;
+    let set = config.get("env").and_then(toml::Value::as_table);
+    Ok(set
+        .into_iter()
+        .flat_map(toml::Table::keys)
+        .cloned()
+        .collect())
 }
 
 /// Where the other commit is built.
@@ -181,10 +196,7 @@ fn build(mut cargo: Command) -> Result<PathBuf> {
 fn measured(program: &Path, cache: &Cache) -> Result<Vec<(String, f64)>> {
     let mut command = Command::new(program);
     // Without it the benchmarks are listed, and none is run.
-    command
-        .arg("--bench")
-        .env("STOCKADE_CACHE", cache.root())
-        .env("ORT_DISABLE_TELEMETRY", "1");
+    command.arg("--bench").env("STOCKADE_CACHE", cache.root());
     let rows = table(&process::output(&mut command)?);
     match rows.is_empty() {
         true => Err(anyhow!("{} measured nothing", program.display())),

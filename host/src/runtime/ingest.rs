@@ -12,7 +12,7 @@ mod sync;
 mod tests;
 
 pub use self::course::EndedEarly;
-pub(crate) use self::course::{Found, Stored, Window, read_ahead};
+pub(crate) use self::course::{Found, PIPELINE, Stored, Window, read_ahead};
 pub use self::report::{Ack, IngestReport, IngestRequest, Outcome, Progress};
 
 use self::course::Course;

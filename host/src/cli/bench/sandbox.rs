@@ -4,7 +4,6 @@
 //! Everything runs in this process, on a stage of its own that is gone at the end.
 
 mod kills;
-mod numbers;
 mod process;
 mod report;
 mod same;

@@ -1,4 +1,4 @@
-//! Medians and spreads of a few numbers, percentiles of many times.
+//! Medians and spreads of a few numbers, percentiles of many times, the slope of a line.
 
 use crate::statistics::percentile;
 use std::time::Duration;
@@ -52,6 +52,19 @@ impl Times {
     }
 }
 
+/// How much `y` grows with each `x`, by least squares; nothing for fewer than ten points or one `x`.
+pub(super) fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    if points.len() < 10 {
+        return None;
+    }
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let together: f64 = points.iter().map(|p| (p.0 - x) * (p.1 - y)).sum();
+    let spread: f64 = points.iter().map(|p| (p.0 - x).powi(2)).sum();
+    (spread > 0.0).then(|| together / spread)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +84,26 @@ mod tests {
             Some((5.0, 5.0, 5.0))
         );
         assert_eq!(spread(&[]), None);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_times() {
+        let times = Times::of((1..=200).rev().map(Duration::from_millis));
+        assert_eq!(times.percentile(50), Duration::from_millis(100));
+        assert_eq!(times.percentile(99), Duration::from_millis(198));
+        assert_eq!(times.max(), Duration::from_millis(200));
+        let one = Times::of([Duration::from_millis(7)]);
+        assert_eq!(one.percentile(50), Duration::from_millis(7));
+        assert_eq!(Times::default().max(), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_slope_of_a_line_is_found_among_noise() {
+        let line = |x: u32| (f64::from(x), 3.0 + 0.5 * f64::from(x) + f64::from(x % 2));
+        let points: Vec<(f64, f64)> = (0..1_000).map(line).collect();
+        let found = slope(&points).unwrap();
+        assert!((found - 0.5).abs() < 1e-4, "{found}");
+        assert_eq!(slope(&points[..9]), None);
+        assert_eq!(slope(&[(1.0, 2.0); 20]), None);
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 const NEXT_WAIT: Duration = Duration::from_secs(1);
 
 /// Documents between reading and commit, at most: enough to keep the embedder's batches full.
-const PIPELINE: usize = 64;
+pub(crate) const PIPELINE: usize = 64;
 
 /// Documents that begin together, where so many wait.
 const BURST: u32 = 8;

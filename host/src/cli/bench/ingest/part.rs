@@ -20,9 +20,6 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Documents between reading and commit, at most: as many as an ingest has.
-const PIPELINE: usize = 64;
-
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum PartCommand {
     /// Ingest with a native chunker and one shared model

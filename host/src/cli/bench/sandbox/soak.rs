@@ -1,10 +1,10 @@
 //! Many hostile tasks in a row, and what they leave behind: memory, files, threads, mappings.
 
 use super::Bench;
-use super::numbers::slope;
 use super::process::{METERS, Sample};
 use crate::api::{BenchSoakJson, BenchSoakMeterJson, round};
 use crate::attack::{Hostile, Stage, hostile_guests};
+use crate::cli::bench::statistics::slope;
 use crate::error::Failure;
 use crate::ingest::Chunker;
 use crate::policy::Policy;

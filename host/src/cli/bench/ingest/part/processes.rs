@@ -2,7 +2,7 @@
 //! as a pool of processes is used where threads will not do.
 
 use super::worker::{Delivery, Embedded, Order, READY};
-use super::{Done, PIPELINE, documents};
+use super::{Done, documents};
 use crate::api::BenchPartJson;
 use crate::cli::Session;
 use crate::cli::bench::ingest::programs::OURSELVES;
@@ -12,7 +12,7 @@ use crate::index::{Index, IndexError, NewChunk, NewVersion, TextHash};
 use crate::ingest::version_hash;
 use crate::loader::Loaded;
 use crate::policy::Policy;
-use crate::runtime::RuntimeError;
+use crate::runtime::{PIPELINE, RuntimeError};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;

@@ -1,12 +1,12 @@
 //! One process of `processes`: documents come as lines on standard input, and leave as a line with their chunks
 //! and the vectors' bytes behind it.
 
-use super::{PIPELINE, chunker, lane};
+use super::{chunker, lane};
 use crate::config::Config;
 use crate::corpus::{Chunk, DIMENSIONS, Embedding, TenantId};
 use crate::embedder::Embedder;
 use crate::error::Failure;
-use crate::runtime::RuntimeError;
+use crate::runtime::{PIPELINE, RuntimeError};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 use std::path::Path;
