@@ -32,6 +32,7 @@ use manifest::Manifest;
 use queue::Queue;
 use runtime::{OnnxModel, Weights};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,28 +86,29 @@ struct Inner {
 }
 
 impl Embedder {
-    /// Checks the model's files, loads ONNX Runtime and starts the workers, each with its own session.
-    /// Takes about 0.2 s. Fails when a file is missing, is not the one that was imported, or cannot be
-    /// loaded.
+    /// Checks the model's files, loads ONNX Runtime and starts the workers. The one of short interactive texts has its
+    /// session when this returns, the others make theirs when there is work for them, or for [`Self::prepare`].
+    /// Takes about 0.2 s. Fails when a file is missing, is not the one that was imported, or cannot be loaded.
     pub fn start(config: &Config) -> Result<Self, EmbedderError> {
         let dir = &config.model_dir;
         let manifest = Manifest::open(dir)?;
         let environment = runtime::load(&config.onnxruntime)?;
-        // The tokenizer is read while the sessions are made.
-        let (models, tokenizer) = std::thread::scope(|scope| {
+        // The tokenizer is read while the session is made.
+        let (weights, tokenizer) = std::thread::scope(|scope| {
             let tokenizer = scope.spawn(|| Tokenizer::load(&dir.join(manifest::TOKENIZER)));
-            let models = Weights::load(environment, dir, &manifest)
-                .and_then(|weights| sessions(&weights, config.embed_workers + EXPRESS_WORKERS));
-            (models, joined(tokenizer))
+            let weights = Weights::load(environment, dir, &manifest).map(Arc::new);
+            let express = weights.and_then(|weights| Ok((express(&weights, dir)?, weights)));
+            (express, joined(tokenizer))
         });
+        let (express, weights) = weights?;
         let queue = Queue::new(config.embed_batch_tokens, config.embed_queue_tokens_max);
-        let mut models = models?;
-        let express = models.split_off(config.embed_workers);
+        let model = |_| Box::new(OnnxModel::new(weights.clone())) as Box<dyn Model>;
+        let models = (0..config.embed_workers).map(model).collect();
         Self::with_models(models, express, tokenizer?, manifest.info(dir), queue)
     }
 
     /// Starts a worker for each of `models`, and one for each of `express` that reads short interactive texts
-    /// alone.
+    /// alone and has prepared.
     fn with_models(
         models: Vec<Box<dyn Model>>,
         express: Vec<Box<dyn Model>>,
@@ -114,7 +116,7 @@ impl Embedder {
         model: ModelInfo,
         queue: Queue,
     ) -> Result<Self, EmbedderError> {
-        let shared = Arc::new(Shared::new(queue, models.len()));
+        let shared = Arc::new(Shared::new(queue, models.len(), express.len()));
         let workers = Vec::with_capacity(models.len());
         let mut inner = Inner {
             shared,
@@ -139,6 +141,12 @@ impl Embedder {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Has every worker make its session, and waits until all have, about 0.2 s, so that much work begins at full
+    /// speed. Fails where one could not, or after the end.
+    pub fn prepare(&self) -> Result<(), EmbedError> {
+        self.inner.shared.prepare()
     }
 
     /// Which model it is.
@@ -221,13 +229,18 @@ impl Drop for Inner {
     }
 }
 
-/// A session for each worker, made side by side.
-fn sessions(weights: &Weights, workers: usize) -> Result<Vec<Box<dyn Model>>, EmbedderError> {
-    let session = || Ok(Box::new(OnnxModel::new(weights)?) as Box<dyn Model>);
-    std::thread::scope(|scope| {
-        let sessions: Vec<_> = (0..workers).map(|_| scope.spawn(session)).collect();
-        sessions.into_iter().map(joined).collect()
-    })
+/// What reads short interactive texts, with its sessions.
+fn express(weights: &Arc<Weights>, dir: &Path) -> Result<Vec<Box<dyn Model>>, EmbedderError> {
+    let model = |_| {
+        let mut model = OnnxModel::new(Arc::clone(weights));
+        let refuse = |reason| EmbedderError::Session {
+            path: dir.join(manifest::GRAPH),
+            reason,
+        };
+        model.prepare().map_err(refuse)?;
+        Ok(Box::new(model) as Box<dyn Model>)
+    };
+    (0..EXPRESS_WORKERS).map(model).collect()
 }
 
 /// What a thread returned; its panic goes on here.

@@ -181,6 +181,11 @@ impl Queue {
         self.express.tokens > 0
     }
 
+    /// Whether any other text waits.
+    pub(super) fn has_more_than_express(&self) -> bool {
+        self.interactive.tokens + self.bulk.tokens > 0
+    }
+
     fn class(&self, rank: Rank) -> &Class {
         match rank {
             Rank::Express => &self.express,

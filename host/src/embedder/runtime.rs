@@ -9,7 +9,7 @@ use super::workers::Model;
 use super::{onnx, operators};
 use ort::environment::Environment;
 use ort::session::Session;
-use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights};
 use ort::value::{DynValue, Tensor, TensorRef};
 use std::fs::File;
 use std::io::Read;
@@ -94,7 +94,7 @@ impl Weights {
         })
     }
 
-    fn builder(&self) -> ort::Result<SessionBuilder> {
+    fn session(&self) -> ort::Result<Session> {
         let mut builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             // One thread a session: the workers are the parallelism, and spinning helpers would steal
@@ -111,7 +111,7 @@ impl Weights {
         for (name, tensor) in &self.tensors {
             builder = builder.with_initializer(name, Arc::clone(tensor))?;
         }
-        Ok(builder)
+        builder.commit_from_file(&self.graph)
     }
 }
 
@@ -170,29 +170,24 @@ impl DataFile {
     }
 }
 
-/// A session of the model, for one worker: ONNX Runtime's sessions are not shared between threads.
+/// A session of the model, for one worker: ONNX Runtime's sessions are not shared between threads. Made by `prepare`
+/// or with the first text.
 pub(super) struct OnnxModel {
-    session: Session,
-    dimensions: usize,
+    weights: Arc<Weights>,
+    session: Option<Session>,
     ids: Vec<i64>,
     mask: Vec<i64>,
 }
 
 impl OnnxModel {
-    /// Makes a session; about 0.1 s.
-    pub(super) fn new(weights: &Weights) -> Result<Self, EmbedderError> {
-        let refuse = |e: ort::Error| EmbedderError::Session {
-            path: weights.graph.clone(),
-            reason: e.to_string(),
-        };
-        let mut builder = weights.builder().map_err(refuse)?;
-        let session = builder.commit_from_file(&weights.graph).map_err(refuse)?;
-        Ok(Self {
-            session,
-            dimensions: weights.dimensions,
+    /// Without a session yet.
+    pub(super) fn new(weights: Arc<Weights>) -> Self {
+        Self {
+            weights,
+            session: None,
             ids: vec![],
             mask: vec![],
-        })
+        }
     }
 
     /// Lays the texts out as rows, padded to the longest.
@@ -212,21 +207,35 @@ impl OnnxModel {
 }
 
 impl Model for OnnxModel {
+    /// Makes the session; about 0.1 s.
+    fn prepare(&mut self) -> Result<(), String> {
+        if self.session.is_none() {
+            let session = self.weights.session().map_err(|e| e.to_string())?;
+            self.session = Some(session);
+        }
+        Ok(())
+    }
+
     fn embed(&mut self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, String> {
+        self.prepare()?;
         let shape = self.lay_out(texts);
         self.run(shape).map_err(|e| e.to_string())
     }
 }
 
 impl OnnxModel {
+    /// Nothing without a session.
     fn run(&mut self, shape: [usize; 2]) -> ort::Result<Vec<Vec<f32>>> {
-        let outputs = self.session.run(ort::inputs! {
+        let Some(session) = &mut self.session else {
+            return Ok(vec![]);
+        };
+        let outputs = session.run(ort::inputs! {
             "input_ids" => TensorRef::from_array_view((shape, self.ids.as_slice()))?,
             "attention_mask" => TensorRef::from_array_view((shape, self.mask.as_slice()))?,
         })?;
         let (_, values) = outputs[0].try_extract_tensor::<f32>()?;
         Ok(values
-            .chunks_exact(self.dimensions)
+            .chunks_exact(self.weights.dimensions)
             .map(<[f32]>::to_vec)
             .collect())
     }

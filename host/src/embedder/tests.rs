@@ -174,6 +174,14 @@ fn with_model<F>(model: F, queue: usize) -> Embedder
 where
     F: FnMut(&[&[u32]]) -> Result<Vec<Vec<f32>>, String> + Send + 'static,
 {
+    with_models(vec![Box::new(Fake(model))], vec![], queue)
+}
+
+fn with_models(
+    models: Vec<Box<dyn Model>>,
+    express: Vec<Box<dyn Model>>,
+    queue: usize,
+) -> Embedder {
     let config = Config::default();
     let tokenizer = Tokenizer::load(&config.model_dir.join(manifest::TOKENIZER)).unwrap();
     let (name, digest) = (String::new(), String::new());
@@ -183,8 +191,7 @@ where
         dimensions: DIMENSIONS,
         max_tokens: MAX_TOKENS,
     };
-    let models: Vec<Box<dyn Model>> = vec![Box::new(Fake(model))];
-    Embedder::with_models(models, vec![], tokenizer, info, Queue::new(256, queue)).unwrap()
+    Embedder::with_models(models, express, tokenizer, info, Queue::new(256, queue)).unwrap()
 }
 
 fn texts(lengths: &[usize]) -> Vec<Tokens> {
@@ -400,4 +407,88 @@ fn damaged_weights_are_refused_by_file_and_hash() {
     };
     assert_eq!(path, dir.path().join(manifest::DATA));
     assert_ne!(expected, found);
+}
+
+/// A model that counts how often it was prepared, and cannot be where `refuse` says why.
+struct Prepared {
+    times: Arc<AtomicU64>,
+    refuse: Option<&'static str>,
+}
+
+impl Model for Prepared {
+    fn prepare(&mut self) -> Result<(), String> {
+        self.times.fetch_add(1, Ordering::SeqCst);
+        self.refuse.map_or(Ok(()), |why| Err(why.to_owned()))
+    }
+
+    fn embed(&mut self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, String> {
+        match self.refuse {
+            None => Ok(vectors_of(texts)),
+            Some(why) => Err(why.to_owned()),
+        }
+    }
+}
+
+/// A worker of every text that has to prepare, and one of short interactive texts that has, and waits for a word before
+/// each batch; with the way to give it, and how often the first has prepared.
+fn with_express(refuse: Option<&'static str>) -> (Embedder, mpsc::Sender<()>, Arc<AtomicU64>) {
+    let times = Arc::new(AtomicU64::new(0));
+    let any = Prepared {
+        times: times.clone(),
+        refuse,
+    };
+    let (go, gate) = mpsc::channel();
+    let express = Fake(move |texts: &[&[u32]]| {
+        gate.recv().ok();
+        Ok(vectors_of(texts))
+    });
+    let embedder = with_models(vec![Box::new(any)], vec![Box::new(express)], 10_000);
+    (embedder, go, times)
+}
+
+#[tokio::test]
+async fn a_worker_prepares_when_there_is_work_for_more_than_the_one_of_questions() {
+    let (embedder, go, times) = with_express(None);
+    let question = lane(Priority::Interactive);
+    for _ in 0..3 {
+        go.send(()).unwrap();
+        assert!(embedder.embed(&question, texts(&[9])).await.unwrap()[0].is_ok());
+    }
+    assert_eq!(times.load(Ordering::SeqCst), 0);
+    // The one of questions waits for a word: the second question is another's.
+    let (caller, first) = (embedder.clone(), question.clone());
+    let first = tokio::spawn(async move { caller.embed(&first, texts(&[9])).await });
+    while embedder.stats().batches < 4 {
+        tokio::task::yield_now().await;
+    }
+    assert!(embedder.embed(&question, texts(&[10])).await.unwrap()[0].is_ok());
+    go.send(()).unwrap();
+    assert!(first.await.unwrap().is_ok());
+    assert_eq!(times.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_worker_prepares_for_bulk_texts_or_when_it_is_told_to_and_once() {
+    let (embedder, _go, times) = with_express(None);
+    let bulk = lane(Priority::Bulk);
+    assert!(embedder.embed(&bulk, texts(&[9])).await.unwrap()[0].is_ok());
+    assert_eq!(times.load(Ordering::SeqCst), 1);
+    embedder.prepare().unwrap();
+    let (told, _go, again) = with_express(None);
+    told.prepare().unwrap();
+    told.prepare().unwrap();
+    for times in [times, again] {
+        assert_eq!(times.load(Ordering::SeqCst), 1);
+    }
+    told.close();
+    assert_eq!(told.prepare(), Err(EmbedError::Ended));
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_prepare_says_why_and_nobody_waits_for_it() {
+    let (embedder, _go, _) = with_express(Some("no memory"));
+    let why = EmbedError::Model("no memory".to_owned());
+    assert_eq!(embedder.prepare(), Err(why.clone()));
+    let bulk = lane(Priority::Bulk);
+    assert_eq!(embedder.embed(&bulk, texts(&[9])).await, Ok(vec![Err(why)]));
 }

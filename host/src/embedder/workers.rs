@@ -16,6 +16,11 @@ use tokio::sync::Notify;
 
 /// Something that turns token ids into vectors.
 pub(super) trait Model: Send {
+    /// Makes what the first text needs, if that takes long; or why it cannot be made, which each text is told then.
+    fn prepare(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// One vector a text, in the same order; or why there are none.
     fn embed(&mut self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, String>;
 }
@@ -50,15 +55,40 @@ pub(super) struct Shared {
     work: Condvar,
     /// There is work for one that reads short interactive texts alone, or the end.
     express_work: Condvar,
+    /// One more worker has prepared, or the end.
+    prepared: Condvar,
     /// There is room in the queue, or the end.
     pub(super) room: Notify,
     counters: Counters,
 }
 
-/// The queue, and whether it still takes and gives.
+/// The queue, whether it still takes and gives, and which workers there are for it.
 struct State {
     queue: Queue,
     open: bool,
+    /// Workers of short interactive texts that have nothing to do.
+    express_idle: usize,
+    /// Somebody has asked for all workers.
+    all_wanted: bool,
+    /// Workers that read every text and have not prepared.
+    unprepared: usize,
+    /// Why one could not.
+    refused: Option<String>,
+}
+
+impl State {
+    /// Whether there is work for more than the workers of short interactive texts.
+    fn wants_all(&self) -> bool {
+        let more = self.queue.has_express() && self.express_idle == 0;
+        self.all_wanted || more || self.queue.has_more_than_express()
+    }
+}
+
+/// What a worker does next.
+enum Next {
+    Prepare,
+    Embed(Vec<Item>),
+    End,
 }
 
 #[derive(Default)]
@@ -73,13 +103,22 @@ struct Counters {
 }
 
 impl Shared {
-    /// An open queue for so many workers that read every text.
-    pub(super) fn new(queue: Queue, workers: usize) -> Self {
+    /// An open queue for so many workers that read every text, and so many that read short interactive ones alone.
+    pub(super) fn new(queue: Queue, workers: usize, express: usize) -> Self {
         let busy_ns = (0..workers).map(|_| AtomicU64::new(0)).collect();
+        let state = State {
+            queue,
+            open: true,
+            express_idle: express,
+            all_wanted: false,
+            unprepared: workers,
+            refused: None,
+        };
         Self {
-            state: Mutex::new(State { queue, open: true }),
+            state: Mutex::new(state),
             work: Condvar::new(),
             express_work: Condvar::new(),
+            prepared: Condvar::new(),
             room: Notify::new(),
             counters: Counters {
                 busy_ns,
@@ -104,14 +143,18 @@ impl Shared {
         Ok(result)
     }
 
-    /// The next batch for such a worker, as soon as there is one; nothing at the end.
-    fn next(&self, draw: Draw) -> Option<Vec<Item>> {
+    /// What such a worker does next, as soon as there is something.
+    fn next(&self, draw: Draw, prepared: bool) -> Next {
         let mut state = self.lock();
         while state.open {
-            if let Some(batch) = state.queue.take(draw) {
+            if !prepared && state.wants_all() {
+                return Next::Prepare;
+            }
+            if let Some(batch) = prepared.then(|| state.queue.take(draw)).flatten() {
+                state.express_idle -= usize::from(draw == Draw::Express);
                 drop(state);
                 self.room.notify_waiters();
-                return Some(batch);
+                return Next::Embed(batch);
             }
             let work = match draw {
                 Draw::Any => &self.work,
@@ -119,7 +162,36 @@ impl Shared {
             };
             state = work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        None
+        Next::End
+    }
+
+    /// A worker of short interactive texts has done its batch.
+    fn rest(&self) {
+        self.lock().express_idle += 1;
+    }
+
+    fn note_prepared(&self, outcome: Result<(), String>) {
+        let mut state = self.lock();
+        state.unprepared -= 1;
+        state.refused = state.refused.take().or(outcome.err());
+        drop(state);
+        self.prepared.notify_all();
+    }
+
+    /// Has every worker prepare, and waits until all have; or why one could not.
+    pub(super) fn prepare(&self) -> Result<(), EmbedError> {
+        let mut state = self.lock();
+        state.all_wanted = true;
+        self.work.notify_all();
+        while state.open && state.unprepared > 0 {
+            let waited = self.prepared.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        match &state.refused {
+            _ if !state.open => Err(EmbedError::Ended),
+            Some(reason) => Err(EmbedError::Model(reason.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Ends: workers stop after their batch, and whatever waits is answered with [`EmbedError::Ended`].
@@ -130,6 +202,7 @@ impl Shared {
         drop(state);
         self.work.notify_all();
         self.express_work.notify_all();
+        self.prepared.notify_all();
         self.room.notify_waiters();
     }
 
@@ -180,19 +253,38 @@ impl Worker {
     }
 }
 
-/// Runs batches until the end.
+/// Runs batches until the end. One that reads every text prepares when there is work for more than the others, and not
+/// before: a question alone needs no other worker than the one that has prepared.
 pub(super) fn work(shared: &Shared, model: &mut dyn Model, worker: Worker) {
-    while let Some(batch) = shared.next(worker.draw()) {
-        let began = Instant::now();
-        shared.counters.count(&batch);
-        let answers = run(model, &batch);
-        let failed = answers.iter().filter(|a| a.is_err()).count();
-        let busy = began.elapsed().as_nanos() as u64;
-        add(&shared.counters.errors, failed);
-        shared.counters.busy(worker, busy);
-        for (item, answer) in batch.into_iter().zip(answers) {
-            item.answer(answer);
+    let mut prepared = matches!(worker, Worker::Express);
+    loop {
+        match shared.next(worker.draw(), prepared) {
+            Next::Prepare => {
+                let outcome = catch_unwind(AssertUnwindSafe(|| model.prepare()));
+                shared.note_prepared(outcome.unwrap_or_else(|_| Err("it panicked".to_owned())));
+                prepared = true;
+            }
+            Next::Embed(batch) => {
+                embed(shared, model, worker, batch);
+                if matches!(worker, Worker::Express) {
+                    shared.rest();
+                }
+            }
+            Next::End => return,
         }
+    }
+}
+
+fn embed(shared: &Shared, model: &mut dyn Model, worker: Worker, batch: Vec<Item>) {
+    let began = Instant::now();
+    shared.counters.count(&batch);
+    let answers = run(model, &batch);
+    let failed = answers.iter().filter(|a| a.is_err()).count();
+    let busy = began.elapsed().as_nanos() as u64;
+    add(&shared.counters.errors, failed);
+    shared.counters.busy(worker, busy);
+    for (item, answer) in batch.into_iter().zip(answers) {
+        item.answer(answer);
     }
 }
 

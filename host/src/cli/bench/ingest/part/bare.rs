@@ -23,6 +23,7 @@ struct Line {
 /// Embeds every chunk through the embedder's own queue and batches. Texts are tokenised before the clock runs.
 pub(super) async fn embed(config: &Config, chunks: &Path) -> Result<BenchPartJson, Failure> {
     let embedder = Embedder::start(config)?;
+    embedder.prepare()?;
     let mut done = Done::default();
     let mut texts: Vec<Tokens> = vec![];
     for line in lines(chunks)? {

@@ -58,6 +58,7 @@ pub(super) async fn run(data: &Path) -> Result<(), Failure> {
         ..Config::load(data)?
     };
     let embedder = Embedder::start(&config)?;
+    embedder.prepare()?;
     say(|out| writeln!(out, "{READY}"))?;
     let (sender, mut orders) = mpsc::channel(PIPELINE);
     tokio::task::spawn_blocking(move || {
