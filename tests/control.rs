@@ -115,6 +115,8 @@ fn socket(bench: &Bench) -> std::path::PathBuf {
 fn ingest_lines(bench: &Bench) -> (Running, ChildStdin) {
     let mut running = Running::start(bench, &["--json", "ingest", "acme", "-"]);
     let input = running.input();
+    // From here on it holds the folder: another command that begins at the same moment might.
+    wait_until(|| socket(bench).exists());
     (running, input)
 }
 
@@ -325,7 +327,6 @@ fn what_only_the_holder_may_do_is_refused_and_the_holder_named() {
     let bench = two_tenants();
     let (running, input) = ingest_lines(&bench);
     let holder = format!("process {}", running.0.as_ref().unwrap().id());
-    wait_until(|| socket(&bench).exists());
     let refused: &[&[&str]] = &[
         &["tenant", "add", "third"],
         &["tenant", "remove", "acme"],
@@ -356,7 +357,6 @@ fn short_commands_at_once_wait_for_each_other() {
 fn a_socket_that_a_killed_process_left_is_replaced() {
     let bench = two_tenants();
     let (running, _input) = ingest_lines(&bench);
-    wait_until(|| socket(&bench).exists());
     let about = std::fs::metadata(socket(&bench)).unwrap();
     assert!(about.file_type().is_socket());
     assert_eq!(about.permissions().mode() & 0o777, 0o600);
