@@ -4,20 +4,21 @@
 //! It handles one document of one tenant. It knows nothing of files, of HTTP, or of who asked.
 
 mod chunk;
+mod commit;
 
 pub(crate) use chunk::option_spec;
 pub use chunk::{Chunker, ChunkerHost};
+pub use commit::{Commits, UnderWay};
 
 use crate::corpus::{Chunk, Document, Embedding};
 use crate::embedder::{EmbedError, Embedder, Lane, Tokens};
 use crate::error::{Blame, Exit, Explain};
-use crate::index::{
-    Index, IndexError, NewChunk, NewVersion, PutKind, StoredParts, StoredVersion, TextHash,
-};
+use crate::index::{Index, IndexError, NewChunk, PutKind, StoredParts, StoredVersion, TextHash};
 use crate::law::{self, Law};
 use crate::plugin::Options;
 use crate::sandbox::Sandbox;
 use crate::task::{Meter, Phase, Reason, Stop, Task, count};
+use commit::Version;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -37,6 +38,8 @@ pub struct Line {
     pub lane: Lane,
     /// The tenant's index.
     pub index: Arc<Index>,
+    /// How versions enter it.
+    pub commits: Arc<Commits>,
     /// How much the tenant may keep.
     pub room: Room,
     /// Whether texts that the tenant has already are embedded again.
@@ -46,7 +49,7 @@ pub struct Line {
 }
 
 /// How much a tenant may keep.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Documents.
     pub documents_max: u64,
@@ -215,33 +218,16 @@ impl Line {
         let (new, tokens, reused) = self.embed(task, &document, chunks).await?;
         task.check()?;
         task.enter(Phase::Commit);
-        let hash = self.version(&document, method);
-        let chunker = method.digest().to_owned();
-        let (index, committing) = (self.index.clone(), task.clone());
-        let Room {
-            documents_max,
-            storage_bytes_max,
-            ..
-        } = self.room;
-        let version_bytes = version_bytes(&document, &new);
-        let put = move || {
-            let _alone = index.adding();
-            index.database().limit_bytes(Some(storage_bytes_max))?;
-            // The last moment at which a kill keeps the old version; from here the commit is whole.
-            if committing.stop().is_some() {
-                return Err(IndexError::Interrupted);
-            }
-            let version = NewVersion {
-                document: &document,
-                hash,
-                chunker: &chunker,
-                chunks: &new,
-            };
-            index.put_within(&version, documents_max)
+        let version = Version {
+            hash: self.version(&document, method),
+            chunker: method.digest().to_owned(),
+            document,
+            chunks: new,
         };
-        let put = match blocking(put).await {
+        let version_bytes = version.bytes();
+        let put = match self.commits.commit(task, version, self.room).await {
             Ok(Some(put)) => put,
-            Ok(None) => return Err(too_many(task, documents_max).into()),
+            Ok(None) => return Err(too_many(task, self.room.documents_max).into()),
             Err(IngestError::Index(IndexError::Interrupted)) => return Err(stopped(task)),
             Err(IngestError::Index(error)) if error.is_full() => {
                 if !law::holds(Law::FullIsTold) {
@@ -393,16 +379,6 @@ fn too_many(task: &Task, documents_max: u64) -> Stop {
     let (limit, used) = (count(documents_max), count(documents_max) + 1.0);
     let detail = "the tenant has as many documents as the policy allows";
     end(task, Reason::Documents, limit, used, detail)
-}
-
-/// What a version adds to the file, as far as it is known: text twice, since it is searched, and vectors.
-fn version_bytes(document: &Document, chunks: &[NewChunk]) -> u64 {
-    let text = document.text.len() as u64;
-    let chunk = |new: &NewChunk| {
-        let numbers = new.embedding.values().len() as u64;
-        2 * (new.chunk.end - new.chunk.start) as u64 + 4 * numbers
-    };
-    text + chunks.iter().map(chunk).sum::<u64>()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,4 +1,4 @@
-//! Documents of one tenant: added, replaced, deleted, with and without chunks.
+//! Documents of one tenant: added, replaced, deleted, alone and several in one transaction.
 //!
 //! After so many steps an index holds what a fresh one does that got the survivors alone.
 
@@ -7,7 +7,7 @@ use crate::corpus::Document;
 use crate::db::Interrupt;
 use crate::index::Index;
 use crate::index::tests::model::assert_same;
-use crate::index::tests::support::{document, open, put};
+use crate::index::tests::support::{document, open, put, put_within};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -24,11 +24,13 @@ pub(super) fn scenario() -> Scenario {
 
 enum Step {
     Put(Document),
+    Together(Vec<Document>),
     Delete(&'static [&'static str]),
 }
 
 fn steps() -> Vec<Step> {
-    let put = |id, title, text| Step::Put(document(id, title, text, r#"{"n": 1}"#));
+    let new = |id, title, text| document(id, title, text, r#"{"n": 1}"#);
+    let put = |id, title, text| Step::Put(new(id, title, text));
     vec![
         put(
             "a",
@@ -40,6 +42,12 @@ fn steps() -> Vec<Step> {
         put("c", "Nile", "word2 saw ADA\n"),
         Step::Delete(&["b"]),
         put("b", "New York", "word3 word7 saw ADA; then word1\n"),
+        Step::Together(vec![
+            new("d", "Nile", "word8 saw ADA\n"),
+            new("b", "York", "word9 saw NEW YORK\nword1\n"),
+            new("e", "", "word2 saw NILE\n"),
+            new("d", "Nile (river)", "word3 saw YORK\n"),
+        ]),
         Step::Delete(&["a", "nobody", "c"]),
         put("a", "Ada Lovelace", "word8 saw NEW YORK\nword9\n"),
         put("c", "Nile", "word1 saw ADA LOVELACE\nword2\nword3\n"),
@@ -58,6 +66,10 @@ fn do_step(index: &Index, step: &Step) {
         Step::Put(document) => {
             put(index, document);
         }
+        Step::Together(documents) => {
+            let puts = put_within(index, documents, u64::MAX).unwrap();
+            assert!(puts.iter().all(Option::is_some));
+        }
         Step::Delete(ids) => {
             let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
             index.delete(&ids).unwrap();
@@ -71,6 +83,10 @@ fn survivors(done: usize) -> BTreeMap<String, Document> {
     for step in steps().into_iter().take(done) {
         match step {
             Step::Put(document) => drop(survivors.insert(document.id.clone(), document)),
+            Step::Together(documents) => {
+                let by_id = documents.into_iter().map(|new| (new.id.clone(), new));
+                survivors.extend(by_id);
+            }
             Step::Delete(ids) => ids.iter().for_each(|&id| drop(survivors.remove(id))),
         }
     }

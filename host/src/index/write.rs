@@ -131,23 +131,34 @@ impl Index {
     /// and every later search sees it whole; when it fails, nothing has changed.
     pub fn put(&self, version: &NewVersion<'_>) -> Result<Put, IndexError> {
         self.database.write(|tx| {
+            let mut state = State::read(tx)?;
             let old = find(tx, &version.document.id)?;
-            self.replace(tx, version, old.as_ref(), State::read(tx)?)
+            let put = self.replace(tx, version, old.as_ref(), &mut state)?;
+            count(tx, &state)?;
+            Ok(put)
         })
     }
 
-    /// As [`Index::put`], but refused with `None` where the document would be one more than `documents_max`.
+    /// As [`Index::put`] for each of `versions`, in order and in one transaction: when it fails, none is stored. One
+    /// that would be one document more than `documents_max` is left out with `None`.
     pub fn put_within(
         &self,
-        version: &NewVersion<'_>,
+        versions: &[NewVersion<'_>],
         documents_max: u64,
-    ) -> Result<Option<Put>, IndexError> {
+    ) -> Result<Vec<Option<Put>>, IndexError> {
         self.database.write(|tx| {
-            let (old, state) = (find(tx, &version.document.id)?, State::read(tx)?);
-            if old.is_none() && state.documents.unsigned_abs() >= documents_max {
-                return Ok(None);
+            let mut state = State::read(tx)?;
+            let mut puts = Vec::with_capacity(versions.len());
+            for version in versions {
+                let old = find(tx, &version.document.id)?;
+                let fits = old.is_some() || state.documents.unsigned_abs() < documents_max;
+                let put = || self.replace(tx, version, old.as_ref(), &mut state);
+                puts.push(fits.then(put).transpose()?);
             }
-            self.replace(tx, version, old.as_ref(), state).map(Some)
+            if puts.iter().any(Option::is_some) {
+                count(tx, &state)?;
+            }
+            Ok(puts)
         })
     }
 
@@ -156,11 +167,11 @@ impl Index {
         tx: &Transaction<'_>,
         version: &NewVersion<'_>,
         old: Option<&Place>,
-        mut state: State,
+        state: &mut State,
     ) -> Result<Put, IndexError> {
-        let removed = old.map(|place| remove(tx, place, &mut state)).transpose()?;
-        insert(tx, version, &self.model, &mut state)?;
-        self.finish(tx, &mut state, removed.into_iter().collect())?;
+        let removed = old.map(|place| remove(tx, place, state)).transpose()?;
+        insert(tx, version, &self.model, state)?;
+        self.next_generation(state, removed.into_iter().collect());
         Ok(Put {
             kind: match old {
                 Some(_) => PutKind::Replaced,
@@ -193,25 +204,25 @@ impl Index {
             }
         }
         if !removed.is_empty() {
-            self.finish(tx, &mut state, removed)?;
+            self.next_generation(&mut state, removed);
+            count(tx, &state)?;
         }
         Ok(existed)
     }
 
-    /// The last step of a transaction: a new generation, and a note of what searches in memory must
-    /// forget, made before anyone can see that generation.
-    fn finish(
-        &self,
-        tx: &Transaction<'_>,
-        state: &mut State,
-        removed: Vec<Removed>,
-    ) -> Result<(), IndexError> {
+    /// The end of a change: a new generation, and a note of what searches in memory must forget, made before
+    /// anyone can see that generation.
+    fn next_generation(&self, state: &mut State, removed: Vec<Removed>) {
         state.generation += i64::from(law::holds(Law::GenerationGrows));
-        state.write(tx)?;
-        cut::here(Point::Counted);
         super::view::lock(&self.changes).note(state.generation, removed);
-        Ok(())
     }
+}
+
+/// The last step of a transaction.
+fn count(tx: &Transaction<'_>, state: &State) -> Result<(), IndexError> {
+    state.write(tx)?;
+    cut::here(Point::Counted);
+    Ok(())
 }
 
 /// The vector of a text, by its hash and the model's digest.

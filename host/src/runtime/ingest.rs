@@ -15,7 +15,7 @@ pub use self::course::EndedEarly;
 pub(crate) use self::course::{Found, PIPELINE, Stored, Window, read_ahead};
 pub use self::report::{Ack, IngestReport, IngestRequest, Outcome, Progress};
 
-use self::course::Course;
+use self::course::{Course, Place};
 use self::guard::{Admitted, StepError};
 use self::report::DocumentFailure;
 use super::Runtime;
@@ -24,7 +24,7 @@ use super::registry::Listed;
 use crate::corpus::{Document, TenantId};
 use crate::embedder::{Lane, Priority};
 use crate::error::Failure;
-use crate::ingest::{Fate, IngestError, Ingested, Line, Method, Room};
+use crate::ingest::{Commits, Fate, IngestError, Ingested, Line, Method, Room};
 use crate::law::{self, Law};
 use crate::loader::{LoadOptions, Loaded, Plan, plan};
 use crate::policy::{Policy, Wasi};
@@ -33,7 +33,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -71,10 +71,10 @@ impl Runtime {
             runtime: self.clone(),
             tenant: tenant.clone(),
             policy,
+            window: Window::new(line.commits.clone()),
             line,
             progress: progress.clone(),
             interrupt: interrupt.clone(),
-            window: Window::new(),
             methods: HashMap::new(),
             changes: self.breakers.changes(),
             retry_quarantined: request.retry_quarantined,
@@ -99,11 +99,15 @@ impl Runtime {
         policy: &Policy,
         reuse: bool,
     ) -> Result<Line, Failure> {
+        let (sandbox, embedder) = (self.guests()?.sandbox.clone(), self.embedder()?);
+        embedder.prepare()?;
+        let index = self.index(tenant)?;
         Ok(Line {
-            sandbox: self.guests()?.sandbox.clone(),
-            embedder: self.embedder()?,
+            sandbox,
+            embedder,
             lane: lane(tenant, policy, Priority::Bulk),
-            index: self.index(tenant)?,
+            commits: Arc::new(Commits::new(index.clone())),
+            index,
             room: room(policy),
             reuse,
             tokenizing: Arc::new(Semaphore::new(1)),
@@ -205,7 +209,7 @@ impl Driver {
         Ok(())
     }
 
-    async fn begin(&mut self, found: Found, place: OwnedSemaphorePermit) -> Result<(), Failure> {
+    async fn begin(&mut self, found: Found, place: Place) -> Result<(), Failure> {
         match found.loaded {
             Loaded::Document(document) => {
                 return self.begin_document(document, found.stored, place).await;
@@ -238,7 +242,7 @@ impl Driver {
         &mut self,
         document: Document,
         stored: Stored,
-        place: OwnedSemaphorePermit,
+        place: Place,
     ) -> Result<(), Failure> {
         self.follow_policy()?;
         let limits = Limits::ingest(&self.policy);

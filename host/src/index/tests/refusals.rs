@@ -1,10 +1,14 @@
 //! What an index refuses, and that a refusal changes nothing.
 
-use super::support::{document, open, open_with, put, try_put, unit_vector, vector_for};
+use super::support::{
+    document, open, open_with, put, put_within, try_put, unit_vector, vector_for,
+};
 use crate::corpus::{ChunkId, TenantId};
 use crate::db::{DbError, Interrupt};
 use crate::error::Explain;
-use crate::index::{Index, IndexError, IndexOptions, MAX_HITS, MatrixCache, NeighbourKind};
+use crate::index::{
+    Index, IndexError, IndexOptions, MAX_HITS, MatrixCache, NeighbourKind, PutKind,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -255,4 +259,29 @@ fn an_interrupt_ends_every_search_and_harms_nothing() {
         .search_hybrid("common line 7", &vector, 10, None, &never())
         .unwrap();
     assert_eq!(after, expected);
+}
+
+#[test]
+fn of_several_versions_in_one_transaction_all_are_stored_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path(), "a");
+    let small = |id: &str| document(id, "", &format!("words of {id}\n"), "{}");
+    let large: String = (0..500).map(|i| format!("new line {i}\n")).collect();
+    let large = document("large", "", &large, "{}");
+    let full = index.database().bytes_on_disk() + 100_000;
+    index.database().limit_bytes(Some(full)).unwrap();
+    let refused = put_within(&index, &[small("a"), large.clone(), small("b")], 9);
+    assert!(refused.unwrap_err().is_full());
+    assert_eq!(index.counts().unwrap().documents, 0);
+    index.database().limit_bytes(None).unwrap();
+    // The third document is one too many; another version of the first is not.
+    let versions = [small("a"), large, small("b"), small("a")];
+    let puts = put_within(&index, &versions, 2).unwrap();
+    let kinds: Vec<_> = puts.iter().map(|put| put.map(|put| put.kind)).collect();
+    let (added, replaced) = (Some(PutKind::Added), Some(PutKind::Replaced));
+    assert_eq!(kinds, [added, added, None, replaced]);
+    let counts = index.counts().unwrap();
+    assert_eq!((counts.documents, counts.generation), (2, 3));
+    let near = index.search_vector(&vector_for("words of a\n"), 1_000, None, &never());
+    assert_eq!(near.unwrap().len(), 501);
 }

@@ -96,6 +96,30 @@ pub(crate) fn try_put(index: &Index, document: &Document) -> Result<Put, crate::
     })
 }
 
+/// All in one transaction.
+pub(crate) fn put_within(
+    index: &Index,
+    documents: &[Document],
+    documents_max: u64,
+) -> Result<Vec<Option<Put>>, crate::index::IndexError> {
+    let parts = |document: &Document| {
+        let hash = TextHash::of(&format!("{document:?}")).0;
+        (hash, chunks(&document.text))
+    };
+    let parts: Vec<_> = documents.iter().map(parts).collect();
+    let versions: Vec<_> = documents
+        .iter()
+        .zip(&parts)
+        .map(|(document, (hash, chunks))| NewVersion {
+            document,
+            hash: *hash,
+            chunker: "lines",
+            chunks,
+        })
+        .collect();
+    index.put_within(&versions, documents_max)
+}
+
 pub(crate) fn open(folder: &Path, tenant: &str) -> Index {
     open_with(folder, tenant, "model", &MatrixCache::new(64 << 20))
 }

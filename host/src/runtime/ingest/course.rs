@@ -3,6 +3,7 @@
 //! It does not know what is done with a document.
 
 use crate::index::{Index, IndexError, StoredVersion};
+use crate::ingest::{Commits, UnderWay};
 use crate::loader::{Loaded, Plan};
 use crate::task::{Stop, Task, TaskId};
 use std::collections::HashMap;
@@ -158,13 +159,23 @@ pub(crate) struct Window {
     all: Arc<Semaphore>,
     /// Taken, and not yet given to a document.
     taken: Option<OwnedSemaphorePermit>,
+    commits: Arc<Commits>,
+}
+
+/// A document's place, and that it is under way.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _place: OwnedSemaphorePermit,
+    _under_way: UnderWay,
 }
 
 impl Window {
-    pub(crate) fn new() -> Self {
+    /// For an ingest that commits through `commits`.
+    pub(crate) fn new(commits: Arc<Commits>) -> Self {
         Self {
             all: Arc::new(Semaphore::new(PIPELINE)),
             taken: None,
+            commits,
         }
     }
 
@@ -173,13 +184,16 @@ impl Window {
     pub(crate) async fn next(
         &mut self,
         documents: &mut mpsc::Receiver<Found>,
-    ) -> Option<(Found, OwnedSemaphorePermit)> {
+    ) -> Option<(Found, Place)> {
         let taken = match &mut self.taken {
             Some(taken) => taken,
             none => none.insert(self.all.clone().acquire_many_owned(BURST).await.ok()?),
         };
         let found = documents.recv().await?;
-        let place = taken.split(1)?;
+        let place = Place {
+            _place: taken.split(1)?,
+            _under_way: self.commits.begin(),
+        };
         if taken.num_permits() == 0 {
             self.taken = None;
         }

@@ -26,7 +26,7 @@ pub(super) async fn run(
     let line = runtime.line(tenant, &policy, false)?;
     let mut coming = read_ahead(plan(corpus, &policy)?, line.index.clone());
     let began = Instant::now();
-    let mut window = Window::new();
+    let mut window = Window::new(line.commits.clone());
     let mut methods: HashMap<String, Arc<Method>> = HashMap::new();
     let (mut running, mut done) = (JoinSet::new(), Done::default());
     while let Some((Found { loaded, stored }, place)) = window.next(&mut coming).await {
