@@ -232,6 +232,41 @@ fn a_backup_is_made_and_restored_while_ingest_runs() {
 }
 
 #[test]
+fn an_ingest_whose_tenant_is_replaced_acknowledges_nothing_that_is_lost() {
+    let bench = acme();
+    let file = backed_up(&bench);
+    let mut ingest = bench
+        .command(&["--json", "ingest", "acme", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = ingest.stdin.take().unwrap();
+    let mut line = |id: &str| {
+        use std::io::Write;
+        writeln!(input, r#"{{"id": "{id}", "text": "A heron."}}"#).unwrap();
+        input.flush().unwrap();
+    };
+    line("before");
+    wait_until(|| bench.data().join("control.sock").exists());
+    wait_until(|| told(&bench, "acme")["documents"] == 3);
+    // Nothing is under way then: nobody can be told to end.
+    wait_until(|| bench.json(&["ps"])["tasks"] == serde_json::json!([]));
+    bench
+        .run(&["restore", "acme", arg(&file), "--replace"])
+        .ok();
+    line("after");
+    drop(input);
+    let ended = ingest.wait_with_output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(said["documents"]["added"], 1, "{said}");
+    let error = &said["failures"][0];
+    assert_eq!(error["document"], "after", "{said}");
+    assert_eq!(error["error"]["code"], "tenant-replaced", "{said}");
+    assert_eq!(told(&bench, "acme")["documents"], 2);
+}
+
+#[test]
 fn a_restoration_that_is_killed_leaves_the_old_tenant_or_the_new_one() {
     let bench = acme();
     let file = backed_up(&bench);

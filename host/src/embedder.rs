@@ -87,7 +87,8 @@ struct Inner {
 
 impl Embedder {
     /// Checks the model's files, loads ONNX Runtime and starts the workers. The one of short interactive texts has its
-    /// session when this returns, the others make theirs when there is work for them, or for [`Self::prepare`].
+    /// session when this returns, and reads every text until the first of the others has its own: they make theirs when
+    /// there is more work, or for [`Self::prepare`].
     /// Takes about 0.2 s. Fails when a file is missing, is not the one that was imported, or cannot be loaded.
     pub fn start(config: &Config) -> Result<Self, EmbedderError> {
         let dir = &config.model_dir;
@@ -143,8 +144,9 @@ impl Embedder {
         })
     }
 
-    /// Has every worker make its session, and waits until all have, about 0.2 s, so that much work begins at full
-    /// speed. Fails where one could not, or after the end.
+    /// Has every worker make its session, and waits until all have tried, about 0.2 s, so that much work begins at full
+    /// speed. Fails after the end, and where one could not: others do its work, and it tries again when this is called
+    /// again.
     pub fn prepare(&self) -> Result<(), EmbedError> {
         self.inner.shared.prepare()
     }

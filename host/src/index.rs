@@ -44,6 +44,7 @@ use made::Made;
 use rows::Changes;
 use scope::Scopes;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use text::Frequencies;
 
@@ -72,6 +73,8 @@ pub struct Index {
     cache_key: u64,
     /// Held while the rows in memory are brought up to date.
     refresh: Mutex<()>,
+    /// Another file has taken this one's place.
+    retired: AtomicBool,
     /// Held from looking whether one more document may be added until it is.
     adding: Mutex<()>,
     changes: Mutex<Changes>,
@@ -119,6 +122,7 @@ impl Index {
             cache_key: options.cache.new_key(),
             cache: options.cache,
             refresh: Mutex::default(),
+            retired: AtomicBool::new(false),
             adding: Mutex::default(),
             changes: Mutex::default(),
             scopes: Mutex::default(),
@@ -135,6 +139,19 @@ impl Index {
     /// it: what it counted stays true until it has added its own.
     pub fn adding(&self) -> MutexGuard<'_, ()> {
         self.adding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another file takes this one's place: from here on nothing is stored in it, and nobody learns from it what is
+    /// stored. Whoever calls this holds [`Index::adding`].
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+    }
+
+    fn check_current(&self) -> Result<(), IndexError> {
+        match self.retired.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(IndexError::Retired),
+        }
     }
 
     /// Digest of the model that this index was opened for.

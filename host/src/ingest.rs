@@ -154,6 +154,12 @@ fn frame(hasher: &mut blake3::Hasher, field: &[u8]) {
 }
 
 impl Line {
+    /// As this one, for a document that must not wait for others to be committed.
+    pub fn alone(mut self) -> Self {
+        self.commits = Arc::new(Commits::new(self.index.clone()));
+        self
+    }
+
     /// The fate of `document` where nothing needs to be done for it, since it is what is `stored` of it.
     pub fn unchanged(
         &self,

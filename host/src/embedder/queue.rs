@@ -181,9 +181,9 @@ impl Queue {
         self.express.tokens > 0
     }
 
-    /// Whether any other text waits.
-    pub(super) fn has_more_than_express(&self) -> bool {
-        self.interactive.tokens + self.bulk.tokens > 0
+    /// Whether no text waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.express.tokens + self.interactive.tokens + self.bulk.tokens == 0
     }
 
     fn class(&self, rank: Rank) -> &Class {

@@ -57,8 +57,8 @@ fn name_domain(environment: &Environment) -> ort::Result<()> {
 /// products. A session of its own weights costs 95 MB, one that shares these 12 MB.
 pub(super) struct Weights {
     environment: Environment,
-    graph: PathBuf,
-    dimensions: usize,
+    dir: PathBuf,
+    manifest: Manifest,
     tensors: Vec<(String, Arc<DynValue>)>,
     packed: PrepackedWeights,
 }
@@ -87,11 +87,16 @@ impl Weights {
         manifest.check_file(dir, manifest::DATA, found)?;
         Ok(Self {
             environment,
-            graph,
-            dimensions: manifest.dimensions,
+            dir: dir.to_owned(),
+            manifest: manifest.clone(),
             tensors,
             packed: PrepackedWeights::new(),
         })
+    }
+
+    fn check_graph(&self) -> Result<(), ModelError> {
+        let found = manifest::hash_file(&self.dir.join(manifest::GRAPH))?;
+        self.manifest.check_file(&self.dir, manifest::GRAPH, found)
     }
 
     fn session(&self) -> ort::Result<Session> {
@@ -111,7 +116,7 @@ impl Weights {
         for (name, tensor) in &self.tensors {
             builder = builder.with_initializer(name, Arc::clone(tensor))?;
         }
-        builder.commit_from_file(&self.graph)
+        builder.commit_from_file(self.dir.join(manifest::GRAPH))
     }
 }
 
@@ -210,6 +215,8 @@ impl Model for OnnxModel {
     /// Makes the session; about 0.1 s.
     fn prepare(&mut self) -> Result<(), String> {
         if self.session.is_none() {
+            // The graph was checked at the start, which may be long ago.
+            self.weights.check_graph().map_err(|e| e.to_string())?;
             let session = self.weights.session().map_err(|e| e.to_string())?;
             self.session = Some(session);
         }
@@ -235,7 +242,7 @@ impl OnnxModel {
         })?;
         let (_, values) = outputs[0].try_extract_tensor::<f32>()?;
         Ok(values
-            .chunks_exact(self.weights.dimensions)
+            .chunks_exact(self.weights.manifest.dimensions)
             .map(<[f32]>::to_vec)
             .collect())
     }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 /// Something that turns token ids into vectors.
 pub(super) trait Model: Send {
-    /// Makes what the first text needs, if that takes long; or why it cannot be made, which each text is told then.
+    /// Makes what the first text needs, if that takes long; or why it cannot be made.
     fn prepare(&mut self) -> Result<(), String> {
         Ok(())
     }
@@ -62,31 +62,69 @@ pub(super) struct Shared {
     counters: Counters,
 }
 
-/// The queue, whether it still takes and gives, and which workers there are for it.
+/// The queue, whether it still takes and gives, and which workers there are for it. The one of short interactive texts
+/// reads every text while no other has prepared.
 struct State {
     queue: Queue,
     open: bool,
     /// Workers of short interactive texts that have nothing to do.
     express_idle: usize,
-    /// Somebody has asked for all workers.
-    all_wanted: bool,
-    /// Workers that read every text and have not prepared.
-    unprepared: usize,
-    /// Why one could not.
+    /// Workers that read every text.
+    workers: usize,
+    /// Those of them that have prepared, and that are about to.
+    prepared: usize,
+    preparing: usize,
+    /// How often somebody has asked all of them to prepare, and how many have neither done so since nor failed.
+    asked: u64,
+    unsettled: usize,
+    /// Why the last one that failed did.
     refused: Option<String>,
 }
 
 impl State {
-    /// Whether there is work for more than the workers of short interactive texts.
-    fn wants_all(&self) -> bool {
-        let more = self.queue.has_express() && self.express_idle == 0;
-        self.all_wanted || more || self.queue.has_more_than_express()
+    /// Whether there is more work than the workers that have prepared begin at once.
+    fn has_backlog(&self) -> bool {
+        self.express_idle == 0 && !self.queue.is_empty()
     }
+
+    /// Whether a worker that stands so is to prepare now.
+    fn wants(&self, standing: Standing) -> bool {
+        match standing {
+            Standing::Prepared => false,
+            Standing::Failed(asked) => asked < self.asked,
+            Standing::Cold => self.asked > 0 || (self.has_backlog() && self.preparing == 0),
+        }
+    }
+
+    /// The next batch for a worker that has prepared.
+    fn take(&mut self, worker: Worker) -> Option<Vec<Item>> {
+        match worker {
+            Worker::Any(_) => self.queue.take(Draw::Any),
+            Worker::Express => {
+                let others = self.prepared > 0;
+                let draw = if others { Draw::Express } else { Draw::Any };
+                let batch = self.queue.take(draw)?;
+                self.express_idle -= 1;
+                Some(batch)
+            }
+        }
+    }
+}
+
+/// Where a worker stands.
+#[derive(Debug, Clone, Copy)]
+enum Standing {
+    Prepared,
+    /// It has not tried to prepare.
+    Cold,
+    /// It could not, when so many had asked; it tries again when the next does.
+    Failed(u64),
 }
 
 /// What a worker does next.
 enum Next {
-    Prepare,
+    /// So many have asked.
+    Prepare(u64),
     Embed(Vec<Item>),
     End,
 }
@@ -110,8 +148,11 @@ impl Shared {
             queue,
             open: true,
             express_idle: express,
-            all_wanted: false,
-            unprepared: workers,
+            workers,
+            prepared: 0,
+            preparing: 0,
+            asked: 0,
+            unsettled: 0,
             refused: None,
         };
         Self {
@@ -134,7 +175,7 @@ impl Shared {
             return Err(EmbedError::Ended);
         }
         let result = act(&mut state.queue);
-        let express = state.queue.has_express();
+        let express = state.queue.has_express() || state.prepared == 0;
         drop(state);
         self.work.notify_all();
         if express {
@@ -143,22 +184,28 @@ impl Shared {
         Ok(result)
     }
 
-    /// What such a worker does next, as soon as there is something.
-    fn next(&self, draw: Draw, prepared: bool) -> Next {
+    /// What a worker does next, as soon as there is something.
+    fn next(&self, worker: Worker, standing: Standing) -> Next {
         let mut state = self.lock();
         while state.open {
-            if !prepared && state.wants_all() {
-                return Next::Prepare;
+            if state.wants(standing) {
+                state.preparing += 1;
+                return Next::Prepare(state.asked);
             }
-            if let Some(batch) = prepared.then(|| state.queue.take(draw)).flatten() {
-                state.express_idle -= usize::from(draw == Draw::Express);
+            let prepared = matches!(standing, Standing::Prepared);
+            if let Some(batch) = prepared.then(|| state.take(worker)).flatten() {
+                // Those that have not prepared looked before this one was busy.
+                let more = state.prepared < state.workers && state.has_backlog();
                 drop(state);
+                if more {
+                    self.work.notify_all();
+                }
                 self.room.notify_waiters();
                 return Next::Embed(batch);
             }
-            let work = match draw {
-                Draw::Any => &self.work,
-                Draw::Express => &self.express_work,
+            let work = match worker {
+                Worker::Any(_) => &self.work,
+                Worker::Express => &self.express_work,
             };
             state = work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -170,20 +217,37 @@ impl Shared {
         self.lock().express_idle += 1;
     }
 
-    fn note_prepared(&self, outcome: Result<(), String>) {
+    /// Notes how a worker's preparation ended that began when so many had asked: where it stands now.
+    fn settle(&self, outcome: Result<(), String>, asked: u64) -> Standing {
         let mut state = self.lock();
-        state.unprepared -= 1;
-        state.refused = state.refused.take().or(outcome.err());
+        state.preparing -= 1;
+        let failed = outcome.is_err();
+        state.prepared += usize::from(!failed);
+        if !failed || asked == state.asked {
+            state.unsettled = state.unsettled.saturating_sub(1);
+        }
+        state.refused = outcome.err().or(state.refused.take());
         drop(state);
         self.prepared.notify_all();
+        // Another one may be needed, or able.
+        self.work.notify_all();
+        if failed {
+            Standing::Failed(asked)
+        } else {
+            Standing::Prepared
+        }
     }
 
-    /// Has every worker prepare, and waits until all have; or why one could not.
+    /// Has every worker prepare, and waits until each has, or has failed; why one failed.
     pub(super) fn prepare(&self) -> Result<(), EmbedError> {
         let mut state = self.lock();
-        state.all_wanted = true;
-        self.work.notify_all();
-        while state.open && state.unprepared > 0 {
+        if state.prepared < state.workers {
+            state.asked += 1;
+            state.unsettled = state.workers - state.prepared;
+            state.refused = None;
+            self.work.notify_all();
+        }
+        while state.open && state.unsettled > 0 {
             let waited = self.prepared.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
         }
@@ -244,25 +308,22 @@ pub(super) enum Worker {
     Express,
 }
 
-impl Worker {
-    fn draw(self) -> Draw {
-        match self {
-            Self::Any(_) => Draw::Any,
-            Self::Express => Draw::Express,
-        }
-    }
-}
-
-/// Runs batches until the end. One that reads every text prepares when there is work for more than the others, and not
+/// Runs batches until the end. One that reads every text prepares when there is more work than others begin, and not
 /// before: a question alone needs no other worker than the one that has prepared.
 pub(super) fn work(shared: &Shared, model: &mut dyn Model, worker: Worker) {
-    let mut prepared = matches!(worker, Worker::Express);
+    let mut standing = match worker {
+        Worker::Any(_) => Standing::Cold,
+        Worker::Express => Standing::Prepared,
+    };
     loop {
-        match shared.next(worker.draw(), prepared) {
-            Next::Prepare => {
+        match shared.next(worker, standing) {
+            Next::Prepare(asked) => {
                 let outcome = catch_unwind(AssertUnwindSafe(|| model.prepare()));
-                shared.note_prepared(outcome.unwrap_or_else(|_| Err("it panicked".to_owned())));
-                prepared = true;
+                let outcome = outcome.unwrap_or_else(|_| Err("it panicked".to_owned()));
+                if let Err(reason) = &outcome {
+                    tracing::warn!(%reason, "a worker has no session of the model; others do its work");
+                }
+                standing = shared.settle(outcome, asked);
             }
             Next::Embed(batch) => {
                 embed(shared, model, worker, batch);

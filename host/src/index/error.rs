@@ -40,6 +40,9 @@ pub enum IndexError {
         /// How many.
         documents: u64,
     },
+    /// Another file has taken this one's place since it was opened.
+    #[error("the tenant was replaced from a backup meanwhile")]
+    Retired,
     /// The file's parts do not agree.
     #[error("the index is damaged: {0}")]
     Damaged(String),
@@ -90,6 +93,7 @@ impl Explain for IndexError {
             Self::Limit { .. } => "invalid-argument",
             Self::OtherTenant { .. } => "index-other-tenant",
             Self::OtherModel { .. } => "index-other-model",
+            Self::Retired => "tenant-replaced",
             Self::Damaged(_) => "storage-corrupt",
         }
     }
@@ -97,7 +101,9 @@ impl Explain for IndexError {
     fn blame(&self) -> Blame {
         match self {
             Self::Storage(error) => error.blame(),
-            Self::Interrupted | Self::UnknownChunk(_) | Self::Limit { .. } => Blame::Caller,
+            Self::Interrupted | Self::UnknownChunk(_) | Self::Limit { .. } | Self::Retired => {
+                Blame::Caller
+            }
             Self::OtherTenant { .. } | Self::OtherModel { .. } | Self::Damaged(_) => Blame::Host,
         }
     }
@@ -107,6 +113,7 @@ impl Explain for IndexError {
             Self::Storage(error) => return error.hint(),
             Self::OtherTenant { .. } => "Put the tenants' folders back as they were.",
             Self::OtherModel { .. } => "Ingest these documents again; those that are gone, delete.",
+            Self::Retired => "Begin again: what was done before went with the old documents.",
             Self::Damaged(_) => "Run 'stockade doctor', then restore this tenant from a backup.",
             Self::Interrupted | Self::UnknownChunk(_) | Self::Limit { .. } => return None,
         };

@@ -114,7 +114,7 @@ pub(super) fn document_seal(number: i64, id: &str, title: &str, metadata: &str) 
 }
 
 /// The row that counts everything.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) generation: i64,
     pub(super) next_document: i64,

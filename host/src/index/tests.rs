@@ -1,6 +1,5 @@
 //! An index against simple references, on real files.
 
-mod measure;
 pub(crate) mod model;
 mod refusals;
 mod relations;

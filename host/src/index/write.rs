@@ -91,6 +91,7 @@ struct Place {
 impl Index {
     /// The stored version of document `id`; `None` when there is none.
     pub fn stored(&self, id: &str) -> Result<Option<StoredVersion>, IndexError> {
+        self.check_current()?;
         let reader = self.database.read(&Interrupt::never())?;
         let mut statement =
             reader.prepare_cached("SELECT hash, chunks FROM documents WHERE id = ?1")?;
@@ -130,12 +131,9 @@ impl Index {
     /// Stores `version` in place of what there was of its document. When this returns, it is on disk
     /// and every later search sees it whole; when it fails, nothing has changed.
     pub fn put(&self, version: &NewVersion<'_>) -> Result<Put, IndexError> {
-        self.database.write(|tx| {
-            let mut state = State::read(tx)?;
+        self.write(|tx, state, removed| {
             let old = find(tx, &version.document.id)?;
-            let put = self.replace(tx, version, old.as_ref(), &mut state)?;
-            count(tx, &state)?;
-            Ok(put)
+            self.replace(tx, version, old.as_ref(), state, removed)
         })
     }
 
@@ -146,19 +144,14 @@ impl Index {
         versions: &[NewVersion<'_>],
         documents_max: u64,
     ) -> Result<Vec<Option<Put>>, IndexError> {
-        self.database.write(|tx| {
-            let mut state = State::read(tx)?;
-            let mut puts = Vec::with_capacity(versions.len());
-            for version in versions {
+        self.write(|tx, state, removed| {
+            let put = |version: &NewVersion<'_>| {
                 let old = find(tx, &version.document.id)?;
                 let fits = old.is_some() || state.documents.unsigned_abs() < documents_max;
-                let put = || self.replace(tx, version, old.as_ref(), &mut state);
-                puts.push(fits.then(put).transpose()?);
-            }
-            if puts.iter().any(Option::is_some) {
-                count(tx, &state)?;
-            }
-            Ok(puts)
+                let put = || self.replace(tx, version, old.as_ref(), state, removed);
+                fits.then(put).transpose()
+            };
+            versions.iter().map(put).collect()
         })
     }
 
@@ -168,17 +161,19 @@ impl Index {
         version: &NewVersion<'_>,
         old: Option<&Place>,
         state: &mut State,
+        removed: &mut Vec<Removed>,
     ) -> Result<Put, IndexError> {
-        let removed = old.map(|place| remove(tx, place, state)).transpose()?;
+        if let Some(place) = old {
+            removed.push(remove(tx, place, state)?);
+        }
         insert(tx, version, &self.model, state)?;
-        self.next_generation(state, removed.into_iter().collect());
         Ok(Put {
             kind: match old {
                 Some(_) => PutKind::Replaced,
                 None => PutKind::Added,
             },
             chunks: version.chunks.len() as u64,
-            generation: state.generation.unsigned_abs(),
+            generation: state.generation.unsigned_abs() + 1,
         })
     }
 
@@ -187,42 +182,45 @@ impl Index {
     pub fn delete(&self, ids: &[String]) -> Result<Vec<bool>, IndexError> {
         let mut existed = Vec::with_capacity(ids.len());
         for batch in ids.chunks(DELETES_PER_TRANSACTION) {
-            existed.extend(self.database.write(|tx| self.delete_batch(tx, batch))?);
+            existed.extend(self.delete_batch(batch)?);
         }
         Ok(existed)
     }
 
-    fn delete_batch(&self, tx: &Transaction<'_>, ids: &[String]) -> Result<Vec<bool>, IndexError> {
-        let mut state = State::read(tx)?;
-        let mut removed = Vec::new();
-        let mut existed = Vec::with_capacity(ids.len());
-        for id in ids {
-            let place = find(tx, id)?;
-            existed.push(place.is_some());
-            if let Some(place) = place {
-                removed.push(remove(tx, &place, &mut state)?);
+    fn delete_batch(&self, ids: &[String]) -> Result<Vec<bool>, IndexError> {
+        self.write(|tx, state, removed| {
+            let mut existed = Vec::with_capacity(ids.len());
+            for id in ids {
+                let place = find(tx, id)?;
+                existed.push(place.is_some());
+                if let Some(place) = place {
+                    removed.push(remove(tx, &place, state)?);
+                }
             }
-        }
-        if !removed.is_empty() {
-            self.next_generation(&mut state, removed);
-            count(tx, &state)?;
-        }
-        Ok(existed)
+            Ok(existed)
+        })
     }
 
-    /// The end of a change: a new generation, and a note of what searches in memory must forget, made before
-    /// anyone can see that generation.
-    fn next_generation(&self, state: &mut State, removed: Vec<Removed>) {
-        state.generation += i64::from(law::holds(Law::GenerationGrows));
-        super::view::lock(&self.changes).note(state.generation, removed);
+    /// Changes the index in one transaction. Its last steps, where anything has changed, are a new generation, and a
+    /// note of what searches in memory must forget, made before anyone can see that generation.
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>, &mut State, &mut Vec<Removed>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        self.check_current()?;
+        self.database.write(|tx| {
+            let (mut state, mut removed) = (State::read(tx)?, Vec::new());
+            let before = state;
+            let changed = change(tx, &mut state, &mut removed)?;
+            if state != before {
+                state.generation += i64::from(law::holds(Law::GenerationGrows));
+                state.write(tx)?;
+                cut::here(Point::Counted);
+                super::view::lock(&self.changes).note(state.generation, removed);
+            }
+            Ok(changed)
+        })
     }
-}
-
-/// The last step of a transaction.
-fn count(tx: &Transaction<'_>, state: &State) -> Result<(), IndexError> {
-    state.write(tx)?;
-    cut::here(Point::Counted);
-    Ok(())
 }
 
 /// The vector of a text, by its hash and the model's digest.

@@ -11,6 +11,7 @@ use crate::task::{Phase, Stop, Task, TaskId};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// Versions in one transaction, at most.
@@ -156,7 +157,7 @@ impl Commits {
             _ = task.ended() => if self.withdraw(task.id) {
                 return Err(IndexError::Interrupted.into());
             },
-            () = tokio::time::sleep(self.wait) => self.commit_ready(),
+            () = tokio::time::sleep(self.wait) => self.commit_with(task.id),
         }
         said(answered.await)
     }
@@ -181,15 +182,20 @@ impl Commits {
         true
     }
 
-    fn commit_ready(&self) {
-        let ready = self.lock().take();
+    /// All that are ready, if this one is among them: it may be under way, and others gather for the next.
+    fn commit_with(&self, task: TaskId) {
+        let mut gathered = self.lock();
+        let waits = gathered.ready.iter().any(|ready| ready.task.id == task);
+        let ready = if waits { gathered.take() } else { vec![] };
+        drop(gathered);
         self.begin_transaction(ready);
     }
 
+    /// Nothing where the executor has ended: then nobody listens either.
     fn begin_transaction(&self, ready: Vec<Ready>) {
-        if !ready.is_empty() {
+        if let (false, Ok(executor)) = (ready.is_empty(), Handle::try_current()) {
             let index = self.index.clone();
-            tokio::task::spawn_blocking(move || commit(&index, ready));
+            executor.spawn_blocking(move || commit(&index, ready));
         }
     }
 

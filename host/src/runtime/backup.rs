@@ -276,6 +276,10 @@ impl Runtime {
             .catalog
             .restore(tenant, snapshot, replace, source.as_deref());
         if done.is_ok() {
+            // An ingest that has nothing under way still holds it, and must not write into what is gone.
+            if let Some(old) = &old {
+                old.retire();
+            }
             if let Some(folder) = folder {
                 folder.keep();
             }

@@ -350,6 +350,11 @@ impl Ticket {
         }
     }
 
+    /// Whether others wait for how this one ends.
+    pub(super) fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
     /// A completed task of which the catalog need not know.
     fn is_nothing_new(&self) -> bool {
         let worked = self.entry.worked.load(Ordering::Relaxed);

@@ -122,6 +122,9 @@ async fn try_model(embedder: &Embedder) -> Finding {
         priority: Priority::Interactive,
         cancel,
     };
+    if let Err(error) = embedder.prepare() {
+        return Finding::bad("model", chain(&error), SETUP);
+    }
     let tokens = embedder.tokenize("Is everything there and whole?");
     let model = embedder.model();
     match embedder.embed(&lane, vec![tokens]).await {

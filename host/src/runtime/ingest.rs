@@ -65,7 +65,7 @@ impl Runtime {
         progress
             .total
             .store(plan.total().unwrap_or(0) as u64, Relaxed);
-        let line = self.line(tenant, &policy, !request.no_reuse)?;
+        let line = self.line(tenant, &policy, !request.no_reuse).await?;
         let began = Instant::now();
         let mut driver = Driver {
             runtime: self.clone(),
@@ -92,15 +92,17 @@ impl Runtime {
         Ok(driver.report)
     }
 
-    /// What every document of a tenant goes through under `policy`.
-    pub(crate) fn line(
+    /// What every document of a tenant goes through under `policy`, with all of the model's workers.
+    pub(crate) async fn line(
         &self,
         tenant: &TenantId,
         policy: &Policy,
         reuse: bool,
     ) -> Result<Line, Failure> {
         let (sandbox, embedder) = (self.guests()?.sandbox.clone(), self.embedder()?);
-        embedder.prepare()?;
+        let preparing = embedder.clone();
+        // Without one of them the others do its work, and the log says why.
+        drop(tokio::task::spawn_blocking(move || preparing.prepare()).await);
         let index = self.index(tenant)?;
         Ok(Line {
             sandbox,
@@ -461,7 +463,11 @@ impl Step {
         let outcome = match self.line.chunk(&task, &document, &self.method).await {
             Ok(chunks) => {
                 self.line.sandbox = without;
-                self.line.store(&task, document, &self.method, chunks).await
+                let line = match ticket.is_trial() {
+                    true => self.line.alone(),
+                    false => self.line,
+                };
+                line.store(&task, document, &self.method, chunks).await
             }
             Err(error) => Err(error),
         };

@@ -1,9 +1,10 @@
 //! Any sequence of writes leaves what a fresh index of the survivors would hold.
 
-use super::support::{Random, document, open, put, vector_for};
+use super::support::{document, open, put, vector_for};
 use crate::corpus::{ChunkId, Document, Hit};
 use crate::db::Interrupt;
 use crate::index::{Index, NeighbourKind, PutKind};
+use crate::statistics::SplitMix64;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn never() -> Interrupt {
@@ -40,12 +41,12 @@ const NAMES: [&str; 8] = [
     "Über Alles",
 ];
 
-fn random_document(random: &mut Random) -> Document {
-    let name = random.below(8) as usize;
+fn random_document(random: &mut SplitMix64) -> Document {
+    let name = random.below(8);
     let lines = 1 + random.below(4);
     let mut text = String::new();
     for _ in 0..lines {
-        let mentioned = NAMES[random.below(8) as usize]
+        let mentioned = NAMES[random.below(8)]
             .trim_end_matches(" (city)")
             .to_uppercase();
         text.push_str(&format!(
@@ -66,7 +67,7 @@ fn random_document(random: &mut Random) -> Document {
 fn any_history_equals_a_fresh_index_of_the_survivors() {
     let folder = tempfile::tempdir().unwrap();
     for seed in 0..12 {
-        let mut random = Random(seed);
+        let mut random = SplitMix64(seed);
         let mut index = open(folder.path(), &format!("t{seed}"));
         let mut survivors: BTreeMap<String, Document> = BTreeMap::new();
         for step in 0..25 {

@@ -281,7 +281,22 @@ fn of_several_versions_in_one_transaction_all_are_stored_or_none() {
     let (added, replaced) = (Some(PutKind::Added), Some(PutKind::Replaced));
     assert_eq!(kinds, [added, added, None, replaced]);
     let counts = index.counts().unwrap();
-    assert_eq!((counts.documents, counts.generation), (2, 3));
+    assert_eq!((counts.documents, counts.generation), (2, 1));
     let near = index.search_vector(&vector_for("words of a\n"), 1_000, None, &never());
     assert_eq!(near.unwrap().len(), 501);
+}
+
+#[test]
+fn an_index_whose_place_another_has_taken_stores_nothing_and_says_nothing_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path(), "a");
+    put(&index, &document("d", "", "words\n", "{}"));
+    let adding = index.adding();
+    index.retire();
+    drop(adding);
+    let put = try_put(&index, &document("e", "", "words\n", "{}"));
+    assert!(matches!(put, Err(IndexError::Retired)));
+    let delete = index.delete(&["d".to_owned()]);
+    assert!(matches!(delete, Err(IndexError::Retired)));
+    assert!(matches!(index.stored("d"), Err(IndexError::Retired)));
 }

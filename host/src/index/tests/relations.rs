@@ -1,9 +1,10 @@
 //! Neighbours of popular titles, and filters of any form, against what is stored.
 
-use super::support::{Random, document, open, put, unit_vector};
+use super::support::{document, open, put, unit_vector};
 use crate::corpus::{ChunkId, Filter, Hit};
 use crate::db::Interrupt;
 use crate::index::{Index, NeighbourKind};
+use crate::statistics::SplitMix64;
 
 fn never() -> Interrupt {
     Interrupt::never()
@@ -82,17 +83,17 @@ fn a_text_full_of_titles_has_as_many_neighbours_as_asked_for() {
 }
 
 /// Any filter over the fields that [`fill`] writes, and some that nobody has.
-fn any_filter(random: &mut Random, depth: u64) -> String {
+fn any_filter(random: &mut SplitMix64, depth: u64) -> String {
     let field = ["n", "tag", "list", "flag", "none", "document", "title"];
-    let field = field[random.below(7) as usize];
-    let value = |random: &mut Random| match random.below(5) {
+    let field = field[random.below(7)];
+    let value = |random: &mut SplitMix64| match random.below(5) {
         0 => format!("{}", random.below(6)),
         1 => format!("\"t{}\"", random.below(4)),
         2 => "true".to_owned(),
         3 => format!("\"d{}\"", random.below(40)),
         _ => format!("{}.5", random.below(6)),
     };
-    let below = |random: &mut Random| any_filter(random, depth.saturating_sub(1));
+    let below = |random: &mut SplitMix64| any_filter(random, depth.saturating_sub(1));
     match random.below(if depth == 0 { 4 } else { 7 }) {
         0 | 1 => format!("{{\"{field}\": {}}}", value(random)),
         2 => format!(
@@ -111,7 +112,7 @@ fn any_filter(random: &mut Random, depth: u64) -> String {
     }
 }
 
-fn fill(index: &Index, random: &mut Random) {
+fn fill(index: &Index, random: &mut SplitMix64) {
     for n in 0..40 {
         let metadata = match random.below(4) {
             0 => format!(
@@ -139,10 +140,10 @@ fn fill(index: &Index, random: &mut Random) {
 fn no_filter_loses_or_adds_a_passage_in_any_search() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path(), "a");
-    let mut random = Random(11);
+    let mut random = SplitMix64(11);
     fill(&index, &mut random);
     let (query, mut chose) = (unit_vector(1), 0);
-    for _ in 0..300 {
+    for _ in 0..400 {
         let json = any_filter(&mut random, 3);
         let Ok(filter) = Filter::parse(&json) else {
             continue;

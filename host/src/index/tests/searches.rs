@@ -1,9 +1,10 @@
 //! What searches find, and that filters, ties and memory do not change it.
 
-use super::support::{Random, document, open, open_with, put, unit_vector, vector_for};
+use super::support::{document, open, open_with, put, unit_vector, vector_for};
 use crate::corpus::{ChunkId, Filter, Hit, best_first};
 use crate::db::Interrupt;
 use crate::index::{Index, MatrixCache, NeighbourKind, TextHash};
+use crate::statistics::SplitMix64;
 
 const WORDS: [&str; 12] = [
     "river", "stone", "running", "cloud", "the", "of", "lamp", "green", "seven", "music", "winter",
@@ -20,10 +21,10 @@ fn ids(hits: &[Hit]) -> Vec<u64> {
 
 /// `count` documents of three lines each, some lines equal, metadata of every type.
 fn fill(index: &Index, count: u64) {
-    let mut random = Random(7);
+    let mut random = SplitMix64(7);
     for i in 0..count {
         let mut line = |n: u64| {
-            let words = (0..3 + random.below(9)).map(|_| WORDS[random.below(12) as usize]);
+            let words = (0..3 + random.below(9)).map(|_| WORDS[random.below(12)]);
             format!("{} {}\n", words.collect::<Vec<_>>().join(" "), n % 5)
         };
         let text: String = (0..3).map(&mut line).collect();
@@ -335,7 +336,7 @@ fn rows_brought_up_to_date_equal_rows_read_anew() {
     let folder = tempfile::tempdir().unwrap();
     let index = open_with(folder.path(), "a", "model", &MatrixCache::new(256 << 20));
     let other = open_with(folder.path(), "a", "model", &MatrixCache::new(0));
-    let mut random = Random(5);
+    let mut random = SplitMix64(5);
     for step in 0..60 {
         let id = format!("d{}", random.below(6));
         let writer = if step % 10 == 9 { &other } else { &index };

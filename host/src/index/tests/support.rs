@@ -2,34 +2,16 @@
 
 use crate::corpus::{Chunk, DIMENSIONS, Document, Embedding, Metadata, TenantId};
 use crate::index::{Index, IndexOptions, MatrixCache, NewChunk, NewVersion, Put, TextHash};
+use crate::statistics::SplitMix64;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Numbers that look random and are the same every time (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    pub(crate) fn fraction(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1_u64 << 24) as f32
-    }
-}
-
 /// The same vector for the same seed.
 pub(crate) fn unit_vector(seed: u64) -> Embedding {
-    let mut random = Random(seed.wrapping_mul(0x1234_5678_9abc_def1));
-    let values: Vec<f32> = (0..DIMENSIONS).map(|_| random.fraction() - 0.5).collect();
+    let mut random = SplitMix64(seed.wrapping_mul(0x1234_5678_9abc_def1));
+    let values: Vec<f32> = (0..DIMENSIONS)
+        .map(|_| random.unit() as f32 - 0.5)
+        .collect();
     let norm = values
         .iter()
         .map(|v| f64::from(*v).powi(2))

@@ -23,7 +23,7 @@ pub(super) async fn run(
 ) -> Result<BenchPartJson, Failure> {
     let runtime = session.open()?;
     let policy = runtime.policy(tenant)?;
-    let line = runtime.line(tenant, &policy, false)?;
+    let line = runtime.line(tenant, &policy, false).await?;
     let mut coming = read_ahead(plan(corpus, &policy)?, line.index.clone());
     let began = Instant::now();
     let mut window = Window::new(line.commits.clone());
