@@ -54,22 +54,22 @@ fn main() -> ExitCode {
 }
 
 /// What runs guests, and an executor to wait on them.
-struct Ground {
+struct Bench {
     executor: Runtime,
     stage: Stage,
     policy: Policy,
 }
 
-static GROUND: LazyLock<Ground> = LazyLock::new(|| {
+static BENCH: LazyLock<Bench> = LazyLock::new(|| {
     let tenant = TenantId::new("micro").unwrap();
-    Ground {
+    Bench {
         executor: Runtime::new().unwrap(),
         stage: Stage::start(&Config::default(), &tenant, None).unwrap(),
         policy: Policy::shipped("default").unwrap(),
     }
 });
 
-impl Ground {
+impl Bench {
     fn chunk(&self, chunker: &Chunker, options: &Options, text: &str) -> usize {
         let task = self.stage.task(Kind::Ingest, &self.policy);
         let chunks = self.stage.chunk(chunker, &task, text, options);
@@ -100,8 +100,8 @@ fn text(characters: usize) -> String {
 /// An 850-character document through the built-in chunker, from a fresh store to checked chunks.
 #[divan::bench]
 fn fresh_store_and_call(bencher: Bencher<'_, '_>) {
-    let ((chunker, options), text) = (GROUND.recursive(), text(CHARACTERS));
-    bencher.bench_local(|| GROUND.chunk(&chunker, &options, black_box(&text)));
+    let ((chunker, options), text) = (BENCH.recursive(), text(CHARACTERS));
+    bencher.bench_local(|| BENCH.chunk(&chunker, &options, black_box(&text)));
 }
 
 /// A guest that asks for its budget a thousand times.
@@ -115,8 +115,8 @@ fn thousand_host_calls(bencher: Bencher<'_, '_>) {
     );
     let budget = r#"(import "stockade:plugin/host" "budget" (func $budget (param i32)))"#;
     let guest = Guest::chunker(&body).importing(budget).build().unwrap();
-    let chunker = GROUND.stage.chunker(&guest, Wasi::None).unwrap();
-    bencher.bench_local(|| GROUND.chunk(&chunker, &vec![], "x"));
+    let chunker = BENCH.stage.chunker(&guest, Wasi::None).unwrap();
+    bencher.bench_local(|| BENCH.chunk(&chunker, &vec![], "x"));
 }
 
 /// A vector of its own for each number, of unit length.
@@ -203,7 +203,7 @@ fn fusion(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn batch_forming(bencher: Bencher<'_, '_>) {
     let long = text(1_000);
-    let texts = (0..100).map(|n| GROUND.stage.embedder.tokenize(&long[..60 + 9 * n]));
+    let texts = (0..100).map(|n| BENCH.stage.embedder.tokenize(&long[..60 + 9 * n]));
     let texts: Vec<Tokens> = texts.collect();
     let lane = |tenant: &str| Lane {
         tenant: TenantId::new(tenant).unwrap(),

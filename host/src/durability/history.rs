@@ -14,9 +14,9 @@ use crate::db::Interrupt;
 use crate::embedder::{Embedder, Lane, Priority};
 use crate::index::Index;
 use crate::index::tests::model::assert_same;
-use crate::index::tests::support::Random;
 use crate::policy::Policy;
 use crate::runtime::{Guests, IngestReport, IngestRequest, Outcome, Progress, Runtime};
+use crate::statistics::SplitMix64;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -108,7 +108,7 @@ struct History<'a> {
     tenant: TenantId,
     folder: PathBuf,
     model: Model,
-    random: Random,
+    random: SplitMix64,
 }
 
 const NAMES: [&str; 5] = ["ada", "zurich", "nile", "new york", "twin"];
@@ -146,9 +146,9 @@ impl History<'_> {
     /// A file of a few sentences is written or changed.
     fn edit(&mut self) {
         let source = self.some_source();
-        let name = NAMES[self.random.below(5) as usize].to_owned();
+        let name = NAMES[self.random.below(5)].to_owned();
         let sentences = 1 + self.random.below(12);
-        let sentence = |_| SENTENCES[self.random.below(6) as usize];
+        let sentence = |_| SENTENCES[self.random.below(6)];
         let mut text = (0..sentences).map(sentence).collect::<Vec<_>>().join(" ");
         // One name has the same text wherever and whenever it is written.
         if name == "twin" {
@@ -159,7 +159,7 @@ impl History<'_> {
         self.put(source, &name, text, number, readable);
     }
 
-    fn put(&mut self, source: Source, name: &str, text: String, number: u64, readable: bool) {
+    fn put(&mut self, source: Source, name: &str, text: String, number: usize, readable: bool) {
         let document = match source {
             Source::Files => file_document(name, text),
             Source::Lines => line_document(name, text, number),
@@ -172,15 +172,9 @@ impl History<'_> {
     /// read when its source is synchronised.
     async fn begin(&mut self) {
         let text = || SENTENCES[..3].join(" ");
-        for number in 0..2 {
+        for (number, sentence) in SENTENCES[..2].iter().enumerate() {
             self.put(Source::Lines, "twin", text(), number, true);
-            self.put(
-                Source::Files,
-                "ada",
-                SENTENCES[number as usize].to_owned(),
-                0,
-                true,
-            );
+            self.put(Source::Files, "ada", (*sentence).to_owned(), 0, true);
             self.ingest(Source::Lines, false).await;
             self.ingest(Source::Files, false).await;
         }
@@ -192,12 +186,12 @@ impl History<'_> {
 
     fn take_away(&mut self) -> Option<File> {
         let keys: Vec<_> = self.model.sources.keys().cloned().collect();
-        let which = self.random.below(keys.len().max(1) as u64) as usize;
+        let which = self.random.below(keys.len().max(1));
         self.model.sources.remove(keys.get(which)?)
     }
 
     async fn change_options(&mut self) {
-        let size = [200, 300, 1_000][self.random.below(3) as usize];
+        let size = [200, 300, 1_000][self.random.below(3)];
         let options = vec![
             ("size".to_owned(), size.to_string()),
             ("overlap".to_owned(), "50".to_owned()),
@@ -211,7 +205,7 @@ impl History<'_> {
 
     async fn delete(&mut self) {
         let keys: Vec<_> = self.model.stored.keys().cloned().collect();
-        let which = self.random.below(keys.len().max(1) as u64) as usize;
+        let which = self.random.below(keys.len().max(1));
         let id = keys.get(which).cloned().unwrap_or_else(|| "nobody".into());
         let deleted = self.runtime.delete(&self.tenant, vec![id.clone()]).await;
         let was = self.model.stored.remove(&id).is_some();
@@ -442,7 +436,7 @@ async fn any_history_of_ingests_equals_one_of_the_survivors() {
             tenant: acme,
             folder: host.dir.path().join(format!("files-{seed}")),
             model: Model::default(),
-            random: Random(seed),
+            random: SplitMix64(seed),
         };
         std::fs::create_dir(&history.folder).unwrap();
         history.begin().await;

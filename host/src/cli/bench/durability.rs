@@ -76,8 +76,8 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let interrupt = interrupted_by_user();
     let disk = disk_of(session, arguments.disk.as_deref());
-    let ground = Ground::prepare(session, &disk, &arguments)?;
-    let fsync_us = fsyncs(ground.folder.path())?;
+    let bench = Bench::prepare(session, &disk, &arguments)?;
+    let fsync_us = fsyncs(bench.folder.path())?;
     let mut rows = vec![];
     for round in 1..=arguments.rounds {
         // Whoever is second finds the machine warmer: each is first as often as the other.
@@ -92,7 +92,7 @@ pub(super) async fn run(
             session
                 .out
                 .remark(format!("round {round}: synchronous={}", arm.name()));
-            let row = ground.ingest(round, arm, &interrupt).await?;
+            let row = bench.ingest(round, arm, &interrupt).await?;
             rows.extend(row.filter(|_| !interrupt.is_cancelled()));
         }
     }
@@ -119,11 +119,11 @@ fn disk_of(session: &Session, wanted: Option<&Path>) -> PathBuf {
 }
 
 /// A data folder of its own with the documents beside it, gone at the end.
-struct Ground {
+struct Bench {
     folder: TempDir,
 }
 
-impl Ground {
+impl Bench {
     fn prepare(
         session: &Session,
         disk: &Path,
@@ -133,17 +133,17 @@ impl Ground {
             .prefix("stockade-bench-")
             .tempdir_in(disk);
         let folder = folder.map_err(|source| write_error(disk, source))?;
-        let ground = Self { folder };
-        copy_configuration(&session.data, &ground.data())?;
+        let bench = Self { folder };
+        copy_configuration(&session.data, &bench.data())?;
         for (name, documents, seed) in [
             ("warm-up.jsonl", 1, 0),
             ("corpus.jsonl", arguments.documents, arguments.seed),
         ] {
-            let path = ground.path(name);
+            let path = bench.path(name);
             let written = Workload::new(seed).write(&path, documents);
             written.map_err(|source| write_error(&path, source))?;
         }
-        Ok(ground)
+        Ok(bench)
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -81,35 +81,33 @@ pub(super) async fn run(
     let interrupt = interrupted_by_user();
     let bar = bar(session.out, 2 * arguments.blocks + 1);
     bar.set_message("making tenants");
-    let ground = Ground::set(&session.data, arguments.seed).await?;
+    let bench = Bench::set(&session.data, arguments.seed).await?;
     let mut measured = Measured {
-        batch_tokens: ground.runtime.config().embed_batch_tokens,
+        batch_tokens: bench.runtime.config().embed_batch_tokens,
         ..Measured::default()
     };
     let per_block = arguments.requests.div_ceil(arguments.blocks) as usize;
     for block in 0..arguments.blocks as usize {
         let numbers = block * per_block..(block + 1) * per_block;
         bar.set_message("questions on the idle machine");
-        let idle = ground
-            .ask(numbers.clone(), arguments.rate, &interrupt)
-            .await;
+        let idle = bench.ask(numbers.clone(), arguments.rate, &interrupt).await;
         measured.idle.extend(idle);
         bar.inc(1);
         if interrupt.is_cancelled() {
             break;
         }
         bar.set_message("questions beside an ingest");
-        let bulk = ground.begin_bulk(block, arguments.seed).await?;
-        let before = ground.runtime.embedder()?.stats();
-        let asked = ground.ask(numbers, arguments.rate, &interrupt).await;
+        let bulk = bench.begin_bulk(block, arguments.seed).await?;
+        let before = bench.runtime.embedder()?.stats();
+        let asked = bench.ask(numbers, arguments.rate, &interrupt).await;
         measured.ingest.extend(asked);
-        measured.batches(&before, &ground.runtime.embedder()?.stats());
+        measured.batches(&before, &bench.runtime.embedder()?.stats());
         measured.bulk(bulk.end().await?);
         bar.inc(1);
     }
     if !interrupt.is_cancelled() {
         bar.set_message("three tenants that all wait for the model");
-        let embedder = ground.runtime.embedder()?;
+        let embedder = bench.runtime.embedder()?;
         let wanted = Duration::from_secs(u64::from(arguments.seconds));
         measured.shares = shares::measure(&embedder, wanted, &interrupt).await?;
         bar.inc(1);
@@ -140,7 +138,7 @@ fn bar(out: Output, steps: u32) -> ProgressBar {
 }
 
 /// A host with a small tenant and a large one.
-struct Ground {
+struct Bench {
     runtime: Arc<Runtime>,
     small: Arc<Victim>,
     large: TenantId,
@@ -157,7 +155,7 @@ struct Bulk {
     before: u64,
 }
 
-impl Ground {
+impl Bench {
     async fn set(data: &Path, seed: u64) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("stockade-bench-").tempdir();
         let folder = folder.map_err(|source| write_error(&std::env::temp_dir(), source))?;
@@ -172,23 +170,23 @@ impl Ground {
             tenant: small,
             questions: Words::new(!seed).texts(QUESTIONS, 10),
         });
-        let ground = Self {
+        let bench = Self {
             runtime,
             small,
             large,
             folder,
         };
-        let file = ground.write("small", seed, DOCUMENTS)?;
+        let file = bench.write("small", seed, DOCUMENTS)?;
         let (progress, never) = (Arc::new(Progress::default()), CancellationToken::new());
         let request = IngestRequest::of(file);
-        let tenant = &ground.small.tenant;
-        let report = ground
+        let tenant = &bench.small.tenant;
+        let report = bench
             .runtime
             .ingest(tenant, &request, &progress, &never)
             .await?;
         match report.failures.into_iter().next() {
             Some(failure) => Err(failure.failure),
-            None => Ok(ground),
+            None => Ok(bench),
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) fn file_document(name: &str, text: String) -> Document {
     }
 }
 
-pub(super) fn line_document(name: &str, text: String, number: u64) -> Document {
+pub(super) fn line_document(name: &str, text: String, number: usize) -> Document {
     Document {
         id: format!("wiki/en/{name}"),
         title: name.to_owned(),

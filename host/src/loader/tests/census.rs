@@ -2,7 +2,7 @@
 //! documents in it, and the plan knew how many items that would be.
 
 use super::*;
-use crate::index::tests::support::Random;
+use crate::statistics::SplitMix64;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -35,15 +35,15 @@ const CONTENTS: [&[u8]; 8] = [
     b"<p>a page</p>",
 ];
 
-fn one<T: Clone>(random: &mut Random, of: &[T]) -> T {
-    of[random.below(of.len() as u64) as usize].clone()
+fn one<T: Clone>(random: &mut SplitMix64, of: &[T]) -> T {
+    of[random.below(of.len())].clone()
 }
 
 /// A folder in the making, and what must become of it.
 struct Hostile {
     folder: TempDir,
     outside: TempDir,
-    random: Random,
+    random: SplitMix64,
     folders: Vec<PathBuf>,
     /// How many items each thing is, by its printable name.
     expected: BTreeMap<String, usize>,
@@ -56,7 +56,7 @@ impl Hostile {
         let mut hostile = Self {
             folder: folder(&[("target.txt", b"x")]),
             outside: folder(&[("secret.txt", b"secret")]),
-            random: Random(seed),
+            random: SplitMix64(seed),
             folders: vec![PathBuf::new()],
             expected: BTreeMap::from([("target.txt".to_owned(), 1)]),
             lines: HashMap::new(),
@@ -89,7 +89,7 @@ impl Hostile {
             _ => {
                 let content = match self.random.below(9) {
                     8 => vec![b'x'; MAX as usize * 9],
-                    some => CONTENTS[some as usize].to_vec(),
+                    some => CONTENTS[some].to_vec(),
                 };
                 fs::write(&real, content).unwrap();
                 1

@@ -1,19 +1,7 @@
 //! Random damage to a policy file: always a policy or problems with places, never a panic.
 
 use super::*;
-
-/// A small generator, so that a failure comes again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) as usize) % end
-    }
-}
+use crate::statistics::SplitMix64;
 
 const PIECES: [&str; 24] = [
     "\"",
@@ -43,7 +31,7 @@ const PIECES: [&str; 24] = [
 ];
 
 /// Cuts, copies and inserts, on character boundaries.
-fn mutate(text: &str, random: &mut Random) -> String {
+fn mutate(text: &str, random: &mut SplitMix64) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for _ in 0..=random.below(6) {
         let at = random.below(letters.len() + 1);
@@ -90,7 +78,7 @@ fn damaged_text_never_panics() {
         include_str!("../../../../policies/default.toml").to_owned(),
         root.to_toml_flat(),
     ];
-    let mut random = Random(7);
+    let mut random = SplitMix64(7);
     for round in 0..3_000 {
         holds(&mutate(&originals[round % 2], &mut random));
     }
@@ -98,7 +86,7 @@ fn damaged_text_never_panics() {
 
 #[test]
 fn noise_never_panics() {
-    let mut random = Random(11);
+    let mut random = SplitMix64(11);
     for _ in 0..2_000 {
         let pieces = random.below(60);
         let text: String = (0..pieces)
