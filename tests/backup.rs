@@ -2,8 +2,9 @@
 
 use crate::support::guests::{WHOLE_TEXT, chunker};
 use crate::support::{Bench, arg, wait_until};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Stdio};
 
 /// Tenant `acme` with two documents, a policy, and a chunker of its own in use.
 fn acme() -> Bench {
@@ -198,21 +199,30 @@ fn a_plugin_that_no_longer_passes_is_left_out_and_said() {
     assert_eq!(told(&there, "acme")["plugins"].as_array().unwrap().len(), 0);
 }
 
-#[test]
-fn a_backup_is_made_and_restored_while_ingest_runs() {
-    let bench = acme();
+/// An ingest into `acme` of lines that the test writes.
+fn ingest_lines(bench: &Bench) -> (Child, ChildStdin) {
     let mut ingest = bench
         .command(&["--json", "ingest", "acme", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut input = ingest.stdin.take().unwrap();
+    let input = ingest.stdin.take().unwrap();
+    (ingest, input)
+}
+
+fn put(input: &mut ChildStdin, id: &str, text: &str) {
+    writeln!(input, r#"{{"id": "{id}", "text": "{text}"}}"#).unwrap();
+    input.flush().unwrap();
+}
+
+#[test]
+fn a_backup_is_made_and_restored_while_ingest_runs() {
+    let bench = acme();
+    let (ingest, mut input) = ingest_lines(&bench);
     let mut line = |number: u32| {
-        use std::io::Write;
         let text = format!("Heron number {number} stands in the reeds.");
-        writeln!(input, r#"{{"id": "h{number}", "text": "{text}"}}"#).unwrap();
-        input.flush().unwrap();
+        put(&mut input, &format!("h{number}"), &text);
     };
     (0..20).for_each(&mut line);
     wait_until(|| bench.data().join("control.sock").exists());
@@ -235,19 +245,8 @@ fn a_backup_is_made_and_restored_while_ingest_runs() {
 fn an_ingest_whose_tenant_is_replaced_acknowledges_nothing_that_is_lost() {
     let bench = acme();
     let file = backed_up(&bench);
-    let mut ingest = bench
-        .command(&["--json", "ingest", "acme", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = ingest.stdin.take().unwrap();
-    let mut line = |id: &str| {
-        use std::io::Write;
-        writeln!(input, r#"{{"id": "{id}", "text": "A heron."}}"#).unwrap();
-        input.flush().unwrap();
-    };
-    line("before");
+    let (ingest, mut input) = ingest_lines(&bench);
+    put(&mut input, "before", "A heron.");
     wait_until(|| bench.data().join("control.sock").exists());
     wait_until(|| told(&bench, "acme")["documents"] == 3);
     // Nothing is under way then: nobody can be told to end.
@@ -255,7 +254,7 @@ fn an_ingest_whose_tenant_is_replaced_acknowledges_nothing_that_is_lost() {
     bench
         .run(&["restore", "acme", arg(&file), "--replace"])
         .ok();
-    line("after");
+    put(&mut input, "after", "A heron.");
     drop(input);
     let ended = ingest.wait_with_output().unwrap();
     let said: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();

@@ -31,6 +31,10 @@ pub struct BenchIndexJson {
     pub memory_gb_per_s: f64,
     /// The first divided by the second.
     pub vector_share: f64,
+    /// The same loop by a thread for each core at once.
+    pub machine_gb_per_s: f64,
+    /// The first divided by that.
+    pub machine_share: f64,
     /// Memory after the searches less that before the index was filled.
     pub resident_growth_bytes: u64,
     /// The largest write-ahead log while documents were written and two readers never paused.

@@ -253,8 +253,10 @@ impl Shared {
         }
         match &state.refused {
             _ if !state.open => Err(EmbedError::Ended),
-            Some(reason) => Err(EmbedError::Model(reason.clone())),
-            None => Ok(()),
+            Some(reason) if state.prepared < state.workers => {
+                Err(EmbedError::Model(reason.clone()))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -162,6 +162,8 @@ fn measure(
         vector_gb_per_s: 0.0,
         memory_gb_per_s: 0.0,
         vector_share: 0.0,
+        machine_gb_per_s: 0.0,
+        machine_share: 0.0,
         resident_growth_bytes: 0,
         log_peak_bytes: 0,
         log_writes: 0,
@@ -217,7 +219,7 @@ fn search(
     said: &mut BenchIndexJson,
 ) -> Result<(), Failure> {
     let never = Interrupt::never();
-    let mut times: [Vec<f64>; 4] = Default::default();
+    let mut times: [Vec<f64>; 5] = Default::default();
     let scanned = said.chunks * VECTOR;
     let memory = vec![1_u64; usize::try_from(scanned.clamp(READ_MIN, READ_MAX) / 8).unwrap_or(0)];
     for number in 0..arguments.searches {
@@ -233,15 +235,20 @@ fn search(
         times[2].push(ms);
         let (_, ms) = timed(|| std::hint::black_box(read_all(std::hint::black_box(&memory))));
         times[3].push(ms);
+        let (_, ms) = timed(|| read_by_all(std::hint::black_box(&memory)));
+        times[4].push(ms);
     }
     let read = BenchSearchJson::of(&mut times[3]);
     said.vector = BenchSearchJson::of(&mut times[0]);
     said.text = BenchSearchJson::of(&mut times[1]);
     said.hybrid = BenchSearchJson::of(&mut times[2]);
+    let by_all = BenchSearchJson::of(&mut times[4]);
     let gb_per_s = |bytes: u64, ms: f64| bytes as f64 / 1e6 / ms.max(f64::MIN_POSITIVE);
     said.vector_gb_per_s = gb_per_s(scanned, said.vector.p50_ms);
     said.memory_gb_per_s = gb_per_s(memory.len() as u64 * 8, read.p50_ms);
     said.vector_share = said.vector_gb_per_s / said.memory_gb_per_s.max(f64::MIN_POSITIVE);
+    said.machine_gb_per_s = gb_per_s(memory.len() as u64 * 8, by_all.p50_ms);
+    said.machine_share = said.vector_gb_per_s / said.machine_gb_per_s.max(f64::MIN_POSITIVE);
     Ok(())
 }
 
@@ -255,6 +262,17 @@ fn read_all(memory: &[u64]) -> u64 {
         }
     }
     sums.iter().fold(0, |all, sum| all.wrapping_add(*sum))
+}
+
+/// A part of it on each core.
+fn read_by_all(memory: &[u64]) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let part = memory.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        for part in memory.chunks(part) {
+            scope.spawn(move || std::hint::black_box(read_all(part)));
+        }
+    });
 }
 
 /// How large the write-ahead log became while documents were replaced and two readers searched without a pause, and
@@ -326,10 +344,13 @@ fn show(out: &Output, said: &BenchIndexJson) {
         ));
     }
     out.line(format!(
-        "vector search   {:.1} GB/s, {:.0} % of the {:.1} GB/s at which one thread reads memory",
+        "vector search   {:.1} GB/s, {:.0} % of the {:.1} GB/s at which one thread reads memory, {:.0} % of the \
+         {:.1} GB/s at which all cores do",
         said.vector_gb_per_s,
         100.0 * said.vector_share,
-        said.memory_gb_per_s
+        said.memory_gb_per_s,
+        100.0 * said.machine_share,
+        said.machine_gb_per_s
     ));
     out.line(format!(
         "memory          {} more than before, with {} for vectors",
