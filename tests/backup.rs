@@ -1,10 +1,10 @@
 //! Backup and restoration: all that is a tenant's in one file, whole or refused, while others work.
 
 use crate::support::guests::{WHOLE_TEXT, chunker};
+use crate::support::running::{ingest_lines, put};
 use crate::support::{Bench, arg, wait_until};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::Stdio;
 
 /// Tenant `acme` with two documents, a policy, and a chunker of its own in use.
 fn acme() -> Bench {
@@ -199,23 +199,6 @@ fn a_plugin_that_no_longer_passes_is_left_out_and_said() {
     assert_eq!(told(&there, "acme")["plugins"].as_array().unwrap().len(), 0);
 }
 
-/// An ingest into `acme` of lines that the test writes.
-fn ingest_lines(bench: &Bench) -> (Child, ChildStdin) {
-    let mut ingest = bench
-        .command(&["--json", "ingest", "acme", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let input = ingest.stdin.take().unwrap();
-    (ingest, input)
-}
-
-fn put(input: &mut ChildStdin, id: &str, text: &str) {
-    writeln!(input, r#"{{"id": "{id}", "text": "{text}"}}"#).unwrap();
-    input.flush().unwrap();
-}
-
 #[test]
 fn a_backup_is_made_and_restored_while_ingest_runs() {
     let bench = acme();
@@ -225,7 +208,6 @@ fn a_backup_is_made_and_restored_while_ingest_runs() {
         put(&mut input, &format!("h{number}"), &text);
     };
     (0..20).for_each(&mut line);
-    wait_until(|| bench.data().join("control.sock").exists());
     wait_until(|| told(&bench, "acme")["documents"] == 22);
     let file = bench.path("running.backup");
     let said = bench.json(&["backup", "acme", arg(&file)]);
@@ -235,8 +217,7 @@ fn a_backup_is_made_and_restored_while_ingest_runs() {
     assert_eq!(restored["documents"], 22, "{restored}");
     assert_eq!(bench.found("copy", "text", "heron number 3")[0], "h3");
     drop(input);
-    let ended = ingest.wait_with_output().unwrap();
-    assert!(ended.status.success());
+    assert_eq!(ingest.end().code, 0);
     assert_eq!(told(&bench, "acme")["documents"], 32);
     assert_eq!(told(&bench, "copy")["documents"], 22);
 }
@@ -247,7 +228,6 @@ fn an_ingest_whose_tenant_is_replaced_acknowledges_nothing_that_is_lost() {
     let file = backed_up(&bench);
     let (ingest, mut input) = ingest_lines(&bench);
     put(&mut input, "before", "A heron.");
-    wait_until(|| bench.data().join("control.sock").exists());
     wait_until(|| told(&bench, "acme")["documents"] == 3);
     // Nothing is under way then: nobody can be told to end.
     wait_until(|| bench.json(&["ps"])["tasks"] == serde_json::json!([]));
@@ -256,8 +236,7 @@ fn an_ingest_whose_tenant_is_replaced_acknowledges_nothing_that_is_lost() {
         .ok();
     put(&mut input, "after", "A heron.");
     drop(input);
-    let ended = ingest.wait_with_output().unwrap();
-    let said: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&ingest.end().out).unwrap();
     assert_eq!(said["documents"]["added"], 1, "{said}");
     let error = &said["failures"][0];
     assert_eq!(error["document"], "after", "{said}");

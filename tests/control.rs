@@ -3,11 +3,11 @@
 mod requests;
 
 use crate::support::guests::{WHOLE_TEXT, agent, chunker};
-use crate::support::{Bench, Ran, arg, wait_until};
+use crate::support::running::{Running, ingest_lines, put, socket};
+use crate::support::{Bench, arg, wait_until};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Stdio;
 
 /// A guest may spin for as long as a test needs, one at a time.
 const GENEROUS: &str = "
@@ -22,50 +22,6 @@ const GENEROUS: &str = "
     [tenant]
     tasks_running_max = 1
 ";
-
-/// A command that runs in the background; killed where a test fails before its end.
-struct Running(Option<Child>);
-
-impl Running {
-    fn start(bench: &Bench, arguments: &[&str]) -> Self {
-        let child = bench
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self(Some(child))
-    }
-
-    fn input(&mut self) -> ChildStdin {
-        self.0.as_mut().unwrap().stdin.take().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let number = self.0.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args([name, &number]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    fn end(mut self) -> Ran {
-        let ended = self.0.take().unwrap().wait_with_output().unwrap();
-        Ran {
-            code: ended.status.code().unwrap_or(-1),
-            out: String::from_utf8(ended.stdout).unwrap(),
-            err: String::from_utf8(ended.stderr).unwrap(),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 /// Tenant `acme` whose chunker and agent spin on a text or a question that begins with `!`, and `globex`
 /// with a document.
@@ -105,25 +61,6 @@ fn in_phase(bench: &Bench, phase: &str) -> Vec<String> {
         .filter(|task| task["phase"] == phase)
         .map(|task| task["task"].as_str().unwrap().to_owned())
         .collect()
-}
-
-fn socket(bench: &Bench) -> std::path::PathBuf {
-    bench.data().join("control.sock")
-}
-
-/// An ingest of lines that the test writes.
-fn ingest_lines(bench: &Bench) -> (Running, ChildStdin) {
-    let mut running = Running::start(bench, &["--json", "ingest", "acme", "-"]);
-    let input = running.input();
-    // From here on it holds the folder: another command that begins at the same moment might.
-    wait_until(|| socket(bench).exists());
-    (running, input)
-}
-
-fn put(input: &mut ChildStdin, id: &str, text: &str) {
-    let line = json!({ "id": id, "text": text });
-    // Where the ingest has ended nobody reads any more.
-    let _ = writeln!(input, "{line}");
 }
 
 fn wait_for_documents(bench: &Bench, number: u64) {
@@ -290,7 +227,6 @@ fn an_answer_is_the_same_whoever_gives_it() {
     // Answered questions are counted: the same number of them both times.
     let (found, alone) = (passages(), said());
     let (running, input) = ingest_lines(&bench);
-    wait_until(|| socket(&bench).exists());
     let (forwarded, found_again) = (said(), passages());
     drop(input);
     running.end();

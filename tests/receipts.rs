@@ -6,9 +6,9 @@ mod degraded;
 mod evaluated;
 
 use crate::support::guests::{self, Guest};
-use crate::support::{Bench, Ran, arg, wait_until};
+use crate::support::running::ingest_lines;
+use crate::support::{Bench, Ran, arg};
 use serde_json::{Value, json};
-use std::process::Stdio;
 
 /// An agent that finds five chunks by the question's words and gives each the score `score`, which may use the
 /// address `(local.get $i)` of a hit: its chunk, then its score at 8.
@@ -355,21 +355,14 @@ fn a_hostile_receipt_is_refused_with_an_error() {
 fn whoever_holds_the_data_folder_replays_too() {
     let bench = birds();
     let (_, file) = answered(&bench, &[]);
-    let mut holder = bench
-        .command(&["ingest", "acme", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let socket = bench.data().join("control.sock");
-    wait_until(|| socket.exists());
+    let (holder, input) = ingest_lines(&bench);
     let forwarded = bench.run(&["--json", "replay", &file]);
     let suspended = {
         bench.run(&["tenant", "suspend", "acme"]).ok();
         bench.run(&["replay", &file])
     };
-    drop(holder.stdin.take());
-    let _ = holder.wait();
+    drop(input);
+    holder.end();
     let said: Ran = forwarded.ok();
     assert_eq!(said.json()["same"], true, "{said:?}");
     suspended.fails(4, &["suspended"]);

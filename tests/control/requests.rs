@@ -1,7 +1,8 @@
 //! What comes over the control socket from somebody who does not speak its language.
 
-use super::{ingest_lines, put, socket, tasks, two_tenants, wait_for_documents};
-use crate::support::{Bench, wait_until};
+use super::{tasks, two_tenants, wait_for_documents};
+use crate::support::Bench;
+use crate::support::running::{ingest_lines, put, socket};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -139,7 +140,6 @@ fn wrong_replays() -> Vec<(Vec<u8>, &'static str)> {
 fn wrong_requests_are_answered_and_harm_nobody() {
     let bench = two_tenants();
     let (running, mut input) = ingest_lines(&bench);
-    wait_until(|| socket(&bench).exists());
     for (bytes, status) in wrong().into_iter().chain(wrong_replays()) {
         let answer = send(&bench, &bytes);
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(120)]).into_owned();

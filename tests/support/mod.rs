@@ -2,6 +2,7 @@
 
 pub mod guests;
 pub mod process;
+pub mod running;
 pub mod stage;
 
 use serde_json::Value;

@@ -214,36 +214,42 @@ impl OnnxModel {
 impl Model for OnnxModel {
     /// Makes the session; about 0.1 s.
     fn prepare(&mut self) -> Result<(), String> {
-        if self.session.is_none() {
-            // The graph was checked at the start, which may be long ago.
-            self.weights.check_graph().map_err(|e| e.to_string())?;
-            let session = self.weights.session().map_err(|e| e.to_string())?;
-            self.session = Some(session);
-        }
-        Ok(())
+        made(&mut self.session, &self.weights).map(drop)
     }
 
     fn embed(&mut self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, String> {
-        self.prepare()?;
         let shape = self.lay_out(texts);
-        self.run(shape).map_err(|e| e.to_string())
+        let session = made(&mut self.session, &self.weights)?;
+        let dimensions = self.weights.manifest.dimensions;
+        run(session, shape, [&self.ids, &self.mask], dimensions).map_err(|e| e.to_string())
     }
 }
 
-impl OnnxModel {
-    /// Nothing without a session.
-    fn run(&mut self, shape: [usize; 2]) -> ort::Result<Vec<Vec<f32>>> {
-        let Some(session) = &mut self.session else {
-            return Ok(vec![]);
-        };
-        let outputs = session.run(ort::inputs! {
-            "input_ids" => TensorRef::from_array_view((shape, self.ids.as_slice()))?,
-            "attention_mask" => TensorRef::from_array_view((shape, self.mask.as_slice()))?,
-        })?;
-        let (_, values) = outputs[0].try_extract_tensor::<f32>()?;
-        Ok(values
-            .chunks_exact(self.weights.manifest.dimensions)
-            .map(<[f32]>::to_vec)
-            .collect())
+/// The session in `slot`, which is made if there is none.
+fn made<'a>(slot: &'a mut Option<Session>, weights: &Weights) -> Result<&'a mut Session, String> {
+    match slot {
+        Some(session) => Ok(session),
+        none => {
+            // The graph was checked at the start, which may be long ago.
+            weights.check_graph().map_err(|e| e.to_string())?;
+            let session = weights.session().map_err(|e| e.to_string())?;
+            Ok(none.insert(session))
+        }
     }
+}
+
+/// A vector a text, of ids and mask as they were laid out.
+fn run(
+    session: &mut Session,
+    shape: [usize; 2],
+    [ids, mask]: [&[i64]; 2],
+    dimensions: usize,
+) -> ort::Result<Vec<Vec<f32>>> {
+    let outputs = session.run(ort::inputs! {
+        "input_ids" => TensorRef::from_array_view((shape, ids))?,
+        "attention_mask" => TensorRef::from_array_view((shape, mask))?,
+    })?;
+    let (_, values) = outputs[0].try_extract_tensor::<f32>()?;
+    let vectors = values.chunks_exact(dimensions);
+    Ok(vectors.map(<[f32]>::to_vec).collect())
 }

@@ -69,40 +69,71 @@ struct State {
     open: bool,
     /// Workers of short interactive texts that have nothing to do.
     express_idle: usize,
-    /// Workers that read every text.
-    workers: usize,
-    /// Those of them that have prepared, and that are about to.
-    prepared: usize,
-    preparing: usize,
-    /// How often somebody has asked all of them to prepare, and how many have neither done so since nor failed.
+    /// Where each worker that reads every text stands.
+    standings: Vec<Standing>,
+    /// How often somebody has asked all of them to prepare.
     asked: u64,
-    unsettled: usize,
-    /// Why the last one that failed did.
-    refused: Option<String>,
+}
+
+/// Where a worker stands that reads every text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    /// It has not tried to prepare.
+    Cold,
+    Preparing,
+    Prepared,
+    /// It could not, when so many had asked, and why; it tries again when the next does.
+    Failed(u64, String),
 }
 
 impl State {
+    fn is_any_prepared(&self) -> bool {
+        self.standings.contains(&Standing::Prepared)
+    }
+
+    fn are_all_prepared(&self) -> bool {
+        let mut standings = self.standings.iter();
+        standings.all(|standing| *standing == Standing::Prepared)
+    }
+
+    /// Whether each has prepared, or has failed since so many had asked.
+    fn is_settled(&self, asked: u64) -> bool {
+        self.standings.iter().all(|standing| match standing {
+            Standing::Cold | Standing::Preparing => false,
+            Standing::Prepared => true,
+            Standing::Failed(at, _) => *at >= asked,
+        })
+    }
+
     /// Whether there is more work than the workers that have prepared begin at once.
     fn has_backlog(&self) -> bool {
         self.express_idle == 0 && !self.queue.is_empty()
     }
 
-    /// Whether a worker that stands so is to prepare now.
-    fn wants(&self, standing: Standing) -> bool {
-        match standing {
-            Standing::Prepared => false,
-            Standing::Failed(asked) => asked < self.asked,
-            Standing::Cold => self.asked > 0 || (self.has_backlog() && self.preparing == 0),
+    /// Whether this worker is to prepare now.
+    fn wants(&self, worker: usize) -> bool {
+        match &self.standings[worker] {
+            Standing::Preparing | Standing::Prepared => false,
+            Standing::Failed(at, _) => *at < self.asked,
+            Standing::Cold => {
+                let alone = !self.standings.contains(&Standing::Preparing);
+                self.asked > 0 || (self.has_backlog() && alone)
+            }
         }
     }
 
-    /// The next batch for a worker that has prepared.
+    /// The next batch for a worker, if it has prepared.
     fn take(&mut self, worker: Worker) -> Option<Vec<Item>> {
         match worker {
-            Worker::Any(_) => self.queue.take(Draw::Any),
+            Worker::Any(number) => match self.standings[number] {
+                Standing::Prepared => self.queue.take(Draw::Any),
+                _ => None,
+            },
             Worker::Express => {
-                let others = self.prepared > 0;
-                let draw = if others { Draw::Express } else { Draw::Any };
+                let draw = match self.is_any_prepared() {
+                    true => Draw::Express,
+                    false => Draw::Any,
+                };
                 let batch = self.queue.take(draw)?;
                 self.express_idle -= 1;
                 Some(batch)
@@ -111,20 +142,10 @@ impl State {
     }
 }
 
-/// Where a worker stands.
-#[derive(Debug, Clone, Copy)]
-enum Standing {
-    Prepared,
-    /// It has not tried to prepare.
-    Cold,
-    /// It could not, when so many had asked; it tries again when the next does.
-    Failed(u64),
-}
-
 /// What a worker does next.
 enum Next {
-    /// So many have asked.
-    Prepare(u64),
+    /// The worker of this number prepares; so many have asked.
+    Prepare(usize, u64),
     Embed(Vec<Item>),
     End,
 }
@@ -148,12 +169,8 @@ impl Shared {
             queue,
             open: true,
             express_idle: express,
-            workers,
-            prepared: 0,
-            preparing: 0,
+            standings: vec![Standing::Cold; workers],
             asked: 0,
-            unsettled: 0,
-            refused: None,
         };
         Self {
             state: Mutex::new(state),
@@ -175,7 +192,7 @@ impl Shared {
             return Err(EmbedError::Ended);
         }
         let result = act(&mut state.queue);
-        let express = state.queue.has_express() || state.prepared == 0;
+        let express = state.queue.has_express() || !state.is_any_prepared();
         drop(state);
         self.work.notify_all();
         if express {
@@ -185,17 +202,18 @@ impl Shared {
     }
 
     /// What a worker does next, as soon as there is something.
-    fn next(&self, worker: Worker, standing: Standing) -> Next {
+    fn next(&self, worker: Worker) -> Next {
         let mut state = self.lock();
         while state.open {
-            if state.wants(standing) {
-                state.preparing += 1;
-                return Next::Prepare(state.asked);
+            if let Worker::Any(number) = worker
+                && state.wants(number)
+            {
+                state.standings[number] = Standing::Preparing;
+                return Next::Prepare(number, state.asked);
             }
-            let prepared = matches!(standing, Standing::Prepared);
-            if let Some(batch) = prepared.then(|| state.take(worker)).flatten() {
+            if let Some(batch) = state.take(worker) {
                 // Those that have not prepared looked before this one was busy.
-                let more = state.prepared < state.workers && state.has_backlog();
+                let more = state.has_backlog() && !state.are_all_prepared();
                 drop(state);
                 if more {
                     self.work.notify_all();
@@ -217,47 +235,38 @@ impl Shared {
         self.lock().express_idle += 1;
     }
 
-    /// Notes how a worker's preparation ended that began when so many had asked: where it stands now.
-    fn settle(&self, outcome: Result<(), String>, asked: u64) -> Standing {
-        let mut state = self.lock();
-        state.preparing -= 1;
-        let failed = outcome.is_err();
-        state.prepared += usize::from(!failed);
-        if !failed || asked == state.asked {
-            state.unsettled = state.unsettled.saturating_sub(1);
-        }
-        state.refused = outcome.err().or(state.refused.take());
-        drop(state);
+    /// Notes how a worker's preparation ended that began when so many had asked.
+    fn settle(&self, worker: usize, outcome: Result<(), String>, asked: u64) {
+        let standing = match outcome {
+            Ok(()) => Standing::Prepared,
+            Err(reason) => Standing::Failed(asked, reason),
+        };
+        self.lock().standings[worker] = standing;
         self.prepared.notify_all();
         // Another one may be needed, or able.
         self.work.notify_all();
-        if failed {
-            Standing::Failed(asked)
-        } else {
-            Standing::Prepared
-        }
     }
 
     /// Has every worker prepare, and waits until each has, or has failed; why one failed.
     pub(super) fn prepare(&self) -> Result<(), EmbedError> {
         let mut state = self.lock();
-        if state.prepared < state.workers {
+        if !state.are_all_prepared() {
             state.asked += 1;
-            state.unsettled = state.workers - state.prepared;
-            state.refused = None;
             self.work.notify_all();
         }
-        while state.open && state.unsettled > 0 {
+        let asked = state.asked;
+        while state.open && !state.is_settled(asked) {
             let waited = self.prepared.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        match &state.refused {
-            _ if !state.open => Err(EmbedError::Ended),
-            Some(reason) if state.prepared < state.workers => {
-                Err(EmbedError::Model(reason.clone()))
-            }
-            _ => Ok(()),
+        if !state.open {
+            return Err(EmbedError::Ended);
         }
+        let refused = state.standings.iter().find_map(|standing| match standing {
+            Standing::Failed(_, reason) => Some(reason.clone()),
+            _ => None,
+        });
+        refused.map_or(Ok(()), |reason| Err(EmbedError::Model(reason)))
     }
 
     /// Ends: workers stop after their batch, and whatever waits is answered with [`EmbedError::Ended`].
@@ -313,19 +322,15 @@ pub(super) enum Worker {
 /// Runs batches until the end. One that reads every text prepares when there is more work than others begin, and not
 /// before: a question alone needs no other worker than the one that has prepared.
 pub(super) fn work(shared: &Shared, model: &mut dyn Model, worker: Worker) {
-    let mut standing = match worker {
-        Worker::Any(_) => Standing::Cold,
-        Worker::Express => Standing::Prepared,
-    };
     loop {
-        match shared.next(worker, standing) {
-            Next::Prepare(asked) => {
+        match shared.next(worker) {
+            Next::Prepare(number, asked) => {
                 let outcome = catch_unwind(AssertUnwindSafe(|| model.prepare()));
                 let outcome = outcome.unwrap_or_else(|_| Err("it panicked".to_owned()));
                 if let Err(reason) = &outcome {
                     tracing::warn!(%reason, "a worker has no session of the model; others do its work");
                 }
-                standing = shared.settle(outcome, asked);
+                shared.settle(number, outcome, asked);
             }
             Next::Embed(batch) => {
                 embed(shared, model, worker, batch);

@@ -355,7 +355,11 @@ mod tests {
                 .collect(),
             ids,
         };
-        assert!(block.without(&[removed(1, 10), removed(20, 30)]).is_none());
+        assert!(
+            block
+                .without(&[removed(1, 10), removed(12, 12), removed(20, 30)])
+                .is_none()
+        );
         let rest = block
             .without(&[removed(5, 12), removed(14, 15), removed(19, 25)])
             .unwrap();

@@ -84,7 +84,6 @@ pub struct Commits {
 #[derive(Debug, Default)]
 struct Gathered {
     ready: Vec<Ready>,
-    bytes: u64,
     /// Documents that have begun and not ended, those that are ready among them.
     under_way: usize,
 }
@@ -93,16 +92,12 @@ impl Gathered {
     /// What is to be committed now: as much as one transaction takes, or all there can be.
     fn due(&mut self) -> Vec<Ready> {
         let most = self.under_way.min(TOGETHER);
-        if self.ready.len() >= most || self.bytes >= BYTES {
-            self.take()
+        let bytes = |ready: &[Ready]| ready.iter().map(|r| r.version.bytes()).sum::<u64>();
+        if self.ready.len() >= most || bytes(&self.ready) >= BYTES {
+            std::mem::take(&mut self.ready)
         } else {
             vec![]
         }
-    }
-
-    fn take(&mut self) -> Vec<Ready> {
-        self.bytes = 0;
-        std::mem::take(&mut self.ready)
     }
 }
 
@@ -164,7 +159,6 @@ impl Commits {
 
     fn add(&self, ready: Ready) {
         let mut gathered = self.lock();
-        gathered.bytes += ready.version.bytes();
         gathered.ready.push(ready);
         let due = gathered.due();
         drop(gathered);
@@ -175,18 +169,17 @@ impl Commits {
     fn withdraw(&self, task: TaskId) -> bool {
         let mut gathered = self.lock();
         let place = gathered.ready.iter().position(|r| r.task.id == task);
-        let Some(withdrawn) = place.map(|place| gathered.ready.remove(place)) else {
-            return false;
-        };
-        gathered.bytes -= withdrawn.version.bytes();
-        true
+        place.map(|place| gathered.ready.remove(place)).is_some()
     }
 
     /// All that are ready, if this one is among them: it may be under way, and others gather for the next.
     fn commit_with(&self, task: TaskId) {
         let mut gathered = self.lock();
         let waits = gathered.ready.iter().any(|ready| ready.task.id == task);
-        let ready = if waits { gathered.take() } else { vec![] };
+        let ready = match waits {
+            true => std::mem::take(&mut gathered.ready),
+            false => vec![],
+        };
         drop(gathered);
         self.begin_transaction(ready);
     }

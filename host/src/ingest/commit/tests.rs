@@ -72,6 +72,12 @@ fn kind(outcome: Outcome) -> PutKind {
     outcome.unwrap().unwrap().kind
 }
 
+async fn all_are_added(commits: impl IntoIterator<Item = JoinHandle<Outcome>>) {
+    for commit in commits {
+        assert_eq!(kind(commit.await.unwrap()), PutKind::Added);
+    }
+}
+
 #[tokio::test]
 async fn a_document_that_is_alone_waits_for_nobody() {
     let ingest = Ingest::new();
@@ -97,9 +103,7 @@ async fn whoever_is_ready_waits_until_all_others_are_or_have_failed() {
     ingest.until_ready(2).await;
     assert_eq!(ingest.generation(), 0);
     drop(places);
-    for commit in [first, second] {
-        assert_eq!(kind(commit.await.unwrap()), PutKind::Added);
-    }
+    all_are_added([first, second]).await;
 }
 
 #[tokio::test]
@@ -108,9 +112,7 @@ async fn eight_do_not_wait_for_a_ninth() {
     let _places: Vec<_> = (0..20).map(|_| ingest.commits.begin()).collect();
     let ready = |number: usize| ingest.ready(&number.to_string(), "words\n", ROOM).1;
     let commits: Vec<_> = (0..TOGETHER).map(ready).collect();
-    for commit in commits {
-        assert_eq!(kind(commit.await.unwrap()), PutKind::Added);
-    }
+    all_are_added(commits).await;
 }
 
 #[tokio::test]
@@ -129,9 +131,7 @@ async fn many_bytes_do_not_wait() {
     ingest.until_ready(1).await;
     let large: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
     let (_, large) = ingest.ready("large", &large, ROOM);
-    for commit in [small, large] {
-        assert_eq!(kind(commit.await.unwrap()), PutKind::Added);
-    }
+    all_are_added([small, large]).await;
 }
 
 #[tokio::test]
@@ -165,9 +165,7 @@ async fn one_that_does_not_fit_fails_alone() {
     let (_, first) = ingest.ready("first", "words\n", room);
     let (_, too_large) = ingest.ready("large", &large, room);
     let (_, last) = ingest.ready("last", "words\n", room);
-    for commit in [first, last] {
-        assert_eq!(kind(commit.await.unwrap()), PutKind::Added);
-    }
+    all_are_added([first, last]).await;
     let refused = too_large.await.unwrap().unwrap_err();
     assert!(matches!(refused, IngestError::Index(error) if error.is_full()));
     drop(places);
