@@ -230,9 +230,12 @@ impl Shared {
         Next::End
     }
 
-    /// A worker of short interactive texts has done its batch.
-    fn rest(&self) {
-        self.lock().express_idle += 1;
+    /// A worker has read its batch. It rests before it answers: whoever asks again at once finds it idle, and not a
+    /// backlog for another worker.
+    fn rest(&self, worker: Worker) {
+        if matches!(worker, Worker::Express) {
+            self.lock().express_idle += 1;
+        }
     }
 
     /// Notes how a worker's preparation ended that began when so many had asked.
@@ -332,12 +335,7 @@ pub(super) fn work(shared: &Shared, model: &mut dyn Model, worker: Worker) {
                 }
                 shared.settle(number, outcome, asked);
             }
-            Next::Embed(batch) => {
-                embed(shared, model, worker, batch);
-                if matches!(worker, Worker::Express) {
-                    shared.rest();
-                }
-            }
+            Next::Embed(batch) => embed(shared, model, worker, batch),
             Next::End => return,
         }
     }
@@ -351,6 +349,7 @@ fn embed(shared: &Shared, model: &mut dyn Model, worker: Worker, batch: Vec<Item
     let busy = began.elapsed().as_nanos() as u64;
     add(&shared.counters.errors, failed);
     shared.counters.busy(worker, busy);
+    shared.rest(worker);
     for (item, answer) in batch.into_iter().zip(answers) {
         item.answer(answer);
     }
