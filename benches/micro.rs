@@ -38,16 +38,8 @@ const HOST_CALLS: u32 = 1_000;
 const VECTORS: u64 = 20_000;
 
 fn main() -> ExitCode {
-    // The loader compiles in a child: this program again.
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    if words
-        .first()
-        .is_some_and(|w| w == stockade::plugin::COMPILE_SUBCOMMAND)
-    {
-        let [_, profile, output, ..] = words.as_slice() else {
-            return ExitCode::from(2);
-        };
-        return ExitCode::from(stockade::plugin::compile_child(profile, output.as_ref()));
+    if let Some(status) = stockade::plugin::compile_if_asked() {
+        return ExitCode::from(status);
     }
     divan::main();
     ExitCode::SUCCESS

@@ -1,6 +1,7 @@
 //! The benchmark: it measures what it says, leaves nothing behind, and says what it lacks.
 
 use crate::support::{Bench, arg, interrupt, wait_until};
+use std::path::Path;
 
 const COLUMNS: &str = "scenario,num_docs,chunk_size,num_workers,duration_s,docs_per_s,cpu_mean,cpu_max,\
                        mem_peak_mb,round,chunks,tokens_per_s,startup_s,guest_share,product_gflops,hardware_share";
@@ -61,11 +62,12 @@ fn a_small_round_measures_everything_and_leaves_nothing() {
     for word in ["table:ingest ", "`processes`", "Python 3.14t (published)"] {
         assert!(report.contains(word), "{word}: {report}");
     }
-    assert_eq!(
-        std::fs::read_dir(&temporary).unwrap().count(),
-        0,
-        "temporary files are left"
-    );
+    nothing_is_left(&temporary, &bench);
+}
+
+fn nothing_is_left(temporary: &Path, bench: &Bench) {
+    let left = std::fs::read_dir(temporary).unwrap().count();
+    assert_eq!(left, 0, "temporary files are left");
     assert!(
         !bench.data().exists(),
         "the user's data folder is not touched"
@@ -294,15 +296,7 @@ fn a_small_sandbox_run_measures_everything_and_leaves_nothing() {
     assert_eq!(lines("kills.csv"), 1 + 2 * 24);
     assert_eq!(lines("soak.csv"), 1 + 29);
     assert!(lines("starts.csv") > 1_000);
-    assert_eq!(
-        std::fs::read_dir(&temporary).unwrap().count(),
-        0,
-        "temporary files are left"
-    );
-    assert!(
-        !bench.data().exists(),
-        "the user's data folder is not touched"
-    );
+    nothing_is_left(&temporary, &bench);
 }
 
 /// What two kills of each kind and 28 hostile tasks say.
@@ -374,7 +368,7 @@ fn an_interrupted_sandbox_run_says_what_it_has_and_cleans_up() {
 }
 
 /// Whether a run whose folders are in `temporary` has written a file of this name.
-fn has_file(temporary: &std::path::Path, name: &str) -> bool {
+fn has_file(temporary: &Path, name: &str) -> bool {
     let folders = std::fs::read_dir(temporary).unwrap().flatten();
     folders
         .into_iter()
@@ -382,7 +376,7 @@ fn has_file(temporary: &std::path::Path, name: &str) -> bool {
 }
 
 /// Whether a run whose folders are in `temporary` has got as far as compiling a guest.
-fn has_compiled(temporary: &std::path::Path) -> bool {
+fn has_compiled(temporary: &Path) -> bool {
     let folders = std::fs::read_dir(temporary).unwrap().flatten();
     let mut files =
         folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten());

@@ -227,6 +227,17 @@ const ONE_BYTE_EACH: &str = "(i32.store (local.get $i) (local.get $n))
 const GROWING: &str = "(i32.store (local.get $i) (i32.const 0))
     (i32.store offset=4 (local.get $i) (i32.add (local.get $n) (i32.const 1)))";
 
+/// One byte each, and one label, whose value is the same 4 KiB of memory.
+fn labelled() -> String {
+    format!(
+        "{ONE_BYTE_EACH}
+        (i32.store offset=8 (local.get $i) (i32.const 512))
+        (i32.store offset=12 (local.get $i) (i32.const 1))
+        (i32.store (i32.const 520) (i32.const 4096))
+        (i32.store (i32.const 524) (i32.const 4096))"
+    )
+}
+
 #[test]
 fn chunks() {
     let component = many_chunks(50, ONE_BYTE_EACH);
@@ -254,15 +265,7 @@ fn overlap_ratio() {
 
 #[test]
 fn output() {
-    // Every chunk has one label whose value is the same 4 KiB of memory.
-    let labelled = format!(
-        "{ONE_BYTE_EACH}
-        (i32.store offset=8 (local.get $i) (i32.const 512))
-        (i32.store offset=12 (local.get $i) (i32.const 1))
-        (i32.store (i32.const 520) (i32.const 4096))
-        (i32.store (i32.const 524) (i32.const 4096))"
-    );
-    let component = many_chunks(50, &labelled);
+    let component = many_chunks(50, &labelled());
     let text = "x".repeat(50);
     let (obeyed, usage) = chunk(&component, "[chunker]\noutput_kib_max = 256", &text);
     assert!(obeyed.is_ok(), "{obeyed:?}");
@@ -274,17 +277,10 @@ fn output() {
 /// The guest ends at the call's return, at no cost: its result is measured as a result all the same.
 #[test]
 fn output_behind_a_last_host_call_is_refused_before_it_is_copied() {
-    let labelled = format!(
-        "{ONE_BYTE_EACH}
-        (i32.store offset=8 (local.get $i) (i32.const 512))
-        (i32.store offset=12 (local.get $i) (i32.const 1))
-        (i32.store (i32.const 520) (i32.const 4096))
-        (i32.store (i32.const 524) (i32.const 4096))"
-    );
     let mut guest = Guest::chunker(&format!(
         "{}
         (call $log (i32.const 1) (i32.const 2048) (i32.const 8))",
-        chunks_body(50, &labelled)
+        chunks_body(50, &labelled())
     ));
     guest.pages = 20;
     guest.imports = LOG.to_owned();

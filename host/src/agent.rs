@@ -16,7 +16,7 @@ use crate::bindings::agent::{Agent as World, AgentPre};
 use crate::corpus::Filter;
 use crate::embedder::{Embedder, Lane};
 use crate::engine::Engine;
-use crate::error::{Blame, Exit, Explain};
+use crate::error::{Explain, Wraps};
 use crate::index::{Index, IndexError};
 use crate::plugin::{Digest, Loaded, OptionSpec, Options, PluginError};
 use crate::policy::Wasi;
@@ -202,29 +202,11 @@ pub enum AgentError {
     Index(#[from] IndexError),
 }
 
-impl AgentError {
+impl Wraps for AgentError {
     fn inner(&self) -> &dyn Explain {
         match self {
             Self::Stop(stop) => stop,
             Self::Index(error) => error,
         }
-    }
-}
-
-impl Explain for AgentError {
-    fn code(&self) -> &'static str {
-        self.inner().code()
-    }
-    fn blame(&self) -> Blame {
-        self.inner().blame()
-    }
-    fn exit(&self) -> Exit {
-        self.inner().exit()
-    }
-    fn hint(&self) -> Option<String> {
-        self.inner().hint()
-    }
-    fn stop(&self) -> Option<serde_json::Value> {
-        self.inner().stop()
     }
 }

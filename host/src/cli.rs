@@ -87,12 +87,8 @@ fn settle_environment() {
 
 /// Runs one command.
 pub fn main() -> ExitCode {
-    let mut words = std::env::args_os();
-    if words
-        .nth(1)
-        .is_some_and(|word| word == crate::plugin::COMPILE_SUBCOMMAND)
-    {
-        return compile_child();
+    if let Some(status) = crate::plugin::compile_if_asked() {
+        return ExitCode::from(status);
     }
     settle_environment();
     let arguments = Arguments::parse();
@@ -104,16 +100,6 @@ pub fn main() -> ExitCode {
     let outcome = run(&session, arguments.command);
     let exit = outcome.unwrap_or_else(|failure| session.out.failure(&failure));
     ExitCode::from(exit.status())
-}
-
-/// The hidden child that compiles a stranger's component.
-fn compile_child() -> ExitCode {
-    let mut words = std::env::args_os().skip(2);
-    let (Some(profile), Some(output)) = (words.next(), words.next()) else {
-        return ExitCode::from(Exit::Usage.status());
-    };
-    let profile = profile.to_string_lossy();
-    ExitCode::from(crate::plugin::compile_child(&profile, output.as_ref()))
 }
 
 fn start_log(verbose: u8) {

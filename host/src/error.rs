@@ -112,6 +112,30 @@ pub trait Explain: std::error::Error {
     }
 }
 
+/// An error that is always another module's, and says of itself what that one says.
+pub trait Wraps: std::error::Error {
+    /// The other's.
+    fn inner(&self) -> &dyn Explain;
+}
+
+impl<E: Wraps> Explain for E {
+    fn code(&self) -> &'static str {
+        self.inner().code()
+    }
+    fn blame(&self) -> Blame {
+        self.inner().blame()
+    }
+    fn exit(&self) -> Exit {
+        self.inner().exit()
+    }
+    fn hint(&self) -> Option<String> {
+        self.inner().hint()
+    }
+    fn stop(&self) -> Option<serde_json::Value> {
+        self.inner().stop()
+    }
+}
+
 /// Any module's error in the one shape that edges show: made by `?` from whatever explains itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {

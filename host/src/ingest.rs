@@ -12,7 +12,7 @@ pub use commit::{Commits, UnderWay};
 
 use crate::corpus::{Chunk, Document, Embedding};
 use crate::embedder::{EmbedError, Embedder, Lane, Tokens};
-use crate::error::{Blame, Exit, Explain};
+use crate::error::{Explain, Wraps};
 use crate::index::{Index, IndexError, NewChunk, PutKind, StoredParts, StoredVersion, TextHash};
 use crate::law::{self, Law};
 use crate::plugin::Options;
@@ -432,30 +432,12 @@ pub enum IngestError {
     Embed(EmbedError),
 }
 
-impl IngestError {
+impl Wraps for IngestError {
     fn inner(&self) -> &dyn Explain {
         match self {
             Self::Stop(stop) => stop,
             Self::Index(error) => error,
             Self::Embed(error) => error,
         }
-    }
-}
-
-impl Explain for IngestError {
-    fn code(&self) -> &'static str {
-        self.inner().code()
-    }
-    fn blame(&self) -> Blame {
-        self.inner().blame()
-    }
-    fn exit(&self) -> Exit {
-        self.inner().exit()
-    }
-    fn hint(&self) -> Option<String> {
-        self.inner().hint()
-    }
-    fn stop(&self) -> Option<serde_json::Value> {
-        self.inner().stop()
     }
 }

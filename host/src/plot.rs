@@ -3,37 +3,21 @@
 //!
 //! The only user of plotters. It knows nothing of what was measured: values come with their labels.
 
+mod canvas;
 mod chart;
 mod png;
 
 pub use chart::{Bar, Bubble, Chart, Line};
 
 use crate::error::{Blame, Exit, Explain};
+use canvas::{COLOURS, MARGIN, Picture, axes, text};
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-
-/// DejaVu Sans, cut down to what English text needs: a PNG looks alike on every machine.
-const FONT: &[u8] = include_bytes!("../assets/DejaVuSans-subset.ttf");
-const FAMILY: &str = "sans-serif";
 
 /// Of a panel, in pixels.
 const PANEL: (u32, u32) = (460, 340);
 const HEADER: u32 = 84;
-const MARGIN: u32 = 14;
-
-/// Blue, orange, vermilion, green: told apart by people who see few colours, and in grey.
-const COLOURS: [RGBColor; 4] = [
-    RGBColor(0, 114, 178),
-    RGBColor(230, 159, 0),
-    RGBColor(192, 57, 11),
-    RGBColor(0, 158, 115),
-];
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(222, 222, 222);
 
 /// A picture.
 #[derive(Debug, Clone)]
@@ -143,46 +127,12 @@ impl Axis {
         }
     }
 
-    fn marks(&self) -> Marks {
-        Marks(self.marks.iter().map(|(at, _)| *at).collect())
-    }
-
     fn text_at(&self, position: f64) -> String {
         let near = |(at, _): &&(f64, String)| (at - position).abs() < 1e-9;
         self.marks
             .iter()
             .find(near)
             .map_or_else(String::new, |(_, text)| text.clone())
-    }
-}
-
-/// An axis for plotters: lines where the marks are, and nowhere else.
-struct Marks(Vec<f64>);
-
-impl Ranged for Marks {
-    type FormatOption = DefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        let range = self.range();
-        let part = (value - range.start) / (range.end - range.start);
-        let pixels = f64::from(limit.1 - limit.0);
-        limit.0 + (part * pixels).round() as i32
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
-        self.0.clone()
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        let first = self.0.first().copied().unwrap_or(0.0);
-        first
-            ..self
-                .0
-                .last()
-                .copied()
-                .filter(|last| *last > first)
-                .unwrap_or(first + 1.0)
     }
 }
 
@@ -201,67 +151,14 @@ impl Figure {
         }
     }
 
-    fn size(&self) -> (u32, u32) {
-        let panels = u32::try_from(self.panels.len()).unwrap_or(1).max(1);
-        let rows = panels.div_ceil(self.columns());
-        (
-            PANEL.0 * self.columns() + 2 * MARGIN,
-            HEADER + PANEL.1 * rows + MARGIN,
-        )
-    }
-
     /// The picture as a file's content.
     pub fn draw(&self, format: Format) -> Result<Vec<u8>, PlotError> {
-        font()?;
-        match format {
-            Format::Svg => self.svg().map(String::into_bytes),
-            Format::Png => self.png(),
-        }
+        canvas::draw(self, format)
     }
 
     /// Writes the picture.
     pub fn save(&self, path: &Path, format: Format) -> Result<(), PlotError> {
-        let content = self.draw(format)?;
-        std::fs::write(path, content).map_err(|source| PlotError::Write {
-            path: path.to_owned(),
-            source,
-        })
-    }
-
-    fn svg(&self) -> Result<String, PlotError> {
-        let mut text = String::new();
-        let root = SVGBackend::with_string(&mut text, self.size()).into_drawing_area();
-        self.on(&root, 1)?;
-        drop(root);
-        Ok(text)
-    }
-
-    fn png(&self) -> Result<Vec<u8>, PlotError> {
-        let (width, height) = (2 * self.size().0, 2 * self.size().1);
-        let mut pixels = vec![255; 3 * width as usize * height as usize];
-        let root = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-        self.on(&root, 2)?;
-        drop(root);
-        Ok(png::encode(&pixels, width, height))
-    }
-
-    /// Draws with every length `scale` times as long.
-    fn on<B: DrawingBackend>(
-        &self,
-        root: &DrawingArea<B, Shift>,
-        scale: u32,
-    ) -> Result<(), PlotError> {
-        root.fill(&WHITE).map_err(draw_error)?;
-        let (header, body) = root.split_vertically(HEADER * scale);
-        self.header(&header, scale)?;
-        let margin = MARGIN * scale;
-        let body = body.margin(0, margin, margin, margin);
-        let columns = self.columns() as usize;
-        let rows = self.panels.len().div_ceil(columns).max(1);
-        for (area, panel) in body.split_evenly((rows, columns)).iter().zip(&self.panels) {
-            self.panel(area, panel, scale)?;
-        }
-        root.present().map_err(draw_error)
+        canvas::save(self, path, format)
     }
 
     fn header<B: DrawingBackend>(
@@ -270,20 +167,19 @@ impl Figure {
         scale: u32,
     ) -> Result<(), PlotError> {
         let at = |x: u32, y: u32| ((x * scale) as i32, (y * scale) as i32);
-        let text = |size: u32| (FAMILY, size * scale).into_font().color(&INK);
-        area.draw_text(&self.title, &text(20), at(2 * MARGIN, 12))
+        area.draw_text(&self.title, &text(20, scale), at(2 * MARGIN, 12))
             .map_err(draw_error)?;
-        area.draw_text(&self.subtitle, &text(12), at(2 * MARGIN, 38))
+        area.draw_text(&self.subtitle, &text(12, scale), at(2 * MARGIN, 38))
             .map_err(draw_error)?;
         let mut x = 2 * MARGIN;
         for (name, colour) in self.legend.iter().zip(COLOURS) {
             let line = vec![at(x, 66), at(x + 26, 66)];
             area.draw(&PathElement::new(line, stroke(colour, scale)))
                 .map_err(draw_error)?;
-            area.draw_text(name, &text(13), at(x + 34, 59))
+            area.draw_text(name, &text(13, scale), at(x + 34, 59))
                 .map_err(draw_error)?;
             let (width, _) = area
-                .estimate_text_size(name, &text(13))
+                .estimate_text_size(name, &text(13, scale))
                 .map_err(draw_error)?;
             x += 34 + width / scale + 30;
         }
@@ -296,27 +192,13 @@ impl Figure {
         panel: &Panel,
         scale: u32,
     ) -> Result<(), PlotError> {
-        let text = |size: u32| (FAMILY, size * scale).into_font().color(&INK);
-        let mut chart = ChartBuilder::on(area)
-            .caption(&panel.title, text(15))
+        let mut chart = ChartBuilder::on(area);
+        chart
+            .caption(&panel.title, text(15, scale))
             .margin(8 * scale)
             .x_label_area_size(38 * scale)
-            .y_label_area_size(52 * scale)
-            .build_cartesian_2d(self.x.marks(), self.y.marks())
-            .map_err(draw_error)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID.stroke_width(scale))
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK.stroke_width(scale))
-            .x_desc(&self.x.label)
-            .y_desc(&self.y.label)
-            .axis_desc_style(text(12))
-            .label_style(text(11))
-            .x_label_formatter(&|at| self.x.text_at(*at))
-            .y_label_formatter(&|at| self.y.text_at(*at))
-            .draw()
-            .map_err(draw_error)?;
+            .y_label_area_size(52 * scale);
+        let mut chart = axes(&mut chart, [&self.x, &self.y], scale)?;
         for (points, colour) in panel.lines.iter().zip(COLOURS) {
             let line = LineSeries::new(points.iter().copied(), stroke(colour, scale));
             chart.draw_series(line).map_err(draw_error)?;
@@ -325,18 +207,36 @@ impl Figure {
     }
 }
 
-fn stroke(colour: RGBColor, scale: u32) -> ShapeStyle {
-    colour.stroke_width(2 * scale)
+impl Picture for Figure {
+    fn size(&self) -> (u32, u32) {
+        let panels = u32::try_from(self.panels.len()).unwrap_or(1).max(1);
+        let rows = panels.div_ceil(self.columns());
+        (
+            PANEL.0 * self.columns() + 2 * MARGIN,
+            HEADER + PANEL.1 * rows + MARGIN,
+        )
+    }
+
+    fn paint<B: DrawingBackend>(
+        &self,
+        root: &DrawingArea<B, Shift>,
+        scale: u32,
+    ) -> Result<(), PlotError> {
+        let (header, body) = root.split_vertically(HEADER * scale);
+        self.header(&header, scale)?;
+        let margin = MARGIN * scale;
+        let body = body.margin(0, margin, margin, margin);
+        let columns = self.columns() as usize;
+        let rows = self.panels.len().div_ceil(columns).max(1);
+        for (area, panel) in body.split_evenly((rows, columns)).iter().zip(&self.panels) {
+            self.panel(area, panel, scale)?;
+        }
+        Ok(())
+    }
 }
 
-/// Makes the font known, once.
-fn font() -> Result<(), PlotError> {
-    static KNOWN: OnceLock<bool> = OnceLock::new();
-    let register = || register_font(FAMILY, FontStyle::Normal, FONT).is_ok();
-    match KNOWN.get_or_init(register) {
-        true => Ok(()),
-        false => Err(PlotError::Draw("the font is damaged".to_owned())),
-    }
+fn stroke(colour: RGBColor, scale: u32) -> ShapeStyle {
+    colour.stroke_width(2 * scale)
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ mod options;
 mod structure;
 
 pub use cache::sweep as sweep_artefacts;
-pub use compile::{COMPILE_SUBCOMMAND, CompileProfile, compile_child};
+#[cfg(test)]
+pub(crate) use compile::compile_child;
+pub use compile::{CompileProfile, compile_if_asked};
 pub use componentize::{componentize, componentize_with, kind_of_module};
 pub use options::{OptionError, OptionSpec, OptionType, Options, check_specs, resolve};
 pub use structure::{Structure, inspect};

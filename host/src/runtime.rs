@@ -47,7 +47,7 @@ pub use ingest::{Ack, EndedEarly, IngestReport, IngestRequest, Outcome, Progress
 pub(crate) use ingest::{Found, PIPELINE, Stored, Window, read_ahead};
 pub use plugins::{PluginInfo, read_plugin};
 pub use query::{QueryOutcome, QueryRequest};
-pub use receipt::{AnswerIdentity, CitedPassage, Receipt};
+pub use receipt::{AnswerIdentity, CitedPassage, Inquiry, Receipt};
 pub use registry::{Registry, TaskInfo};
 pub use replay::{Change, Recorded, RecordedHop, Replayed, VersionState};
 pub use shadow::{Shadow, ShadowAnswers, Verdict};

@@ -151,7 +151,7 @@ async fn ask_acme(runtime: Arc<Runtime>, agent: &str, question: &str) -> Result<
     let answer = runtime
         .query(&TenantId::new("acme").unwrap(), &request)
         .await;
-    let plugin = answer.map(|answer| answer.receipt.plugin);
+    let plugin = answer.map(|answer| answer.receipt.inquiry.plugin.to_string());
     plugin.map_err(|failure| failure.message)
 }
 

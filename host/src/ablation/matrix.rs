@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const CHILDREN: usize = 4;
 
 /// No child takes nearly as long, however busy the machine is.
-const WATCHDOG: Duration = Duration::from_secs(180);
+const WATCHDOG: Duration = Duration::from_secs(600);
 
 type Row = HashMap<String, Outcome>;
 

@@ -83,7 +83,7 @@ impl TryFrom<ReceiptJson> for rt::Recorded {
             document: passage.document,
             score: passage.score,
         };
-        Ok(Self {
+        let inquiry = rt::Inquiry {
             tenant,
             agent: receipt.agent,
             plugin: Digest::try_from(receipt.plugin).map_err(wrong)?,
@@ -95,6 +95,9 @@ impl TryFrom<ReceiptJson> for rt::Recorded {
             filter: receipt.filter,
             options: receipt.options.into_iter().collect(),
             options_given: receipt.options_given.into_iter().collect(),
+        };
+        Ok(Self {
+            inquiry,
             hops: receipt.hops.into_iter().map(hop).collect(),
             degraded: receipt.degraded,
             fuel: receipt.usage.fuel,
@@ -124,12 +127,12 @@ impl ReplayJson {
             same: replayed.same_answer && replayed.same_fuel,
             same_answer: replayed.same_answer,
             same_fuel: replayed.same_fuel,
-            tenant: recorded.tenant.to_string(),
-            agent: recorded.agent.clone(),
-            question: recorded.question.clone(),
+            tenant: recorded.inquiry.tenant.to_string(),
+            agent: recorded.inquiry.agent.clone(),
+            question: recorded.inquiry.question.clone(),
             version: ReplayedVersionJson {
                 state: replayed.version.as_str().to_owned(),
-                recorded: recorded.plugin.to_string(),
+                recorded: recorded.inquiry.plugin.to_string(),
                 replayed: replayed.replayed.to_string(),
                 in_use: replayed.in_use.map(String::from),
             },

@@ -49,3 +49,11 @@ pub(super) async fn run(session: &Session, command: BenchCommand) -> Result<Exit
         BenchCommand::Part(command) => ingest::part(session, command).await,
     }
 }
+
+/// Questions a second, of an argument.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.1..=10_000.0).contains(&rate) => Ok(rate),
+        _ => Err("a rate is a number from 0.1 to 10000".to_owned()),
+    }
+}

@@ -1,7 +1,8 @@
 //! Single charts: bars with names beside them, bubbles, and lines with names at their ends. It knows nothing of
 //! what was measured.
 
-use super::{Axis, COLOURS, FAMILY, Format, GRID, INK, MARGIN, PlotError, draw_error, font, png};
+use super::canvas::{self, COLOURS, INK, MARGIN, Picture, axes, text};
+use super::{Axis, Format, PlotError, draw_error};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -101,7 +102,7 @@ impl Axis {
     }
 }
 
-impl Chart {
+impl Picture for Chart {
     fn size(&self) -> (u32, u32) {
         match self.bars.len() as u32 {
             0 => (WIDTH, HEADER + HEIGHT),
@@ -109,54 +110,35 @@ impl Chart {
         }
     }
 
+    fn paint<B: DrawingBackend>(
+        &self,
+        root: &DrawingArea<B, Shift>,
+        scale: u32,
+    ) -> Result<(), PlotError> {
+        let (header, body) = root.split_vertically(HEADER * scale);
+        let at = |y: u32| ((2 * MARGIN * scale) as i32, (y * scale) as i32);
+        header
+            .draw_text(&self.title, &text(20, scale), at(12))
+            .map_err(draw_error)?;
+        header
+            .draw_text(&self.subtitle, &text(12, scale), at(40))
+            .map_err(draw_error)?;
+        self.body(&body, scale)
+    }
+}
+
+impl Chart {
     /// The picture as a file's content.
     pub fn draw(&self, format: Format) -> Result<Vec<u8>, PlotError> {
-        font()?;
-        let (width, height) = self.size();
-        match format {
-            Format::Svg => {
-                let mut text = String::new();
-                let root = SVGBackend::with_string(&mut text, (width, height));
-                self.on(&root.into_drawing_area(), 1)?;
-                Ok(text.into_bytes())
-            }
-            Format::Png => {
-                let (width, height) = (2 * width, 2 * height);
-                let mut pixels = vec![255; 3 * width as usize * height as usize];
-                let root = BitMapBackend::with_buffer(&mut pixels, (width, height));
-                self.on(&root.into_drawing_area(), 2)?;
-                Ok(png::encode(&pixels, width, height))
-            }
-        }
+        canvas::draw(self, format)
     }
 
     /// Writes `NAME.svg` and `NAME.png` into a folder.
     pub fn save(&self, folder: &Path, name: &str) -> Result<(), PlotError> {
         for (format, extension) in [(Format::Svg, "svg"), (Format::Png, "png")] {
-            let path = folder.join(format!("{name}.{extension}"));
-            let content = self.draw(format)?;
-            std::fs::write(&path, content).map_err(|source| PlotError::Write { path, source })?;
+            canvas::save(self, &folder.join(format!("{name}.{extension}")), format)?;
         }
         Ok(())
-    }
-
-    fn on<B: DrawingBackend>(
-        &self,
-        root: &DrawingArea<B, Shift>,
-        scale: u32,
-    ) -> Result<(), PlotError> {
-        root.fill(&WHITE).map_err(draw_error)?;
-        let (header, body) = root.split_vertically(HEADER * scale);
-        let at = |y: u32| ((2 * MARGIN * scale) as i32, (y * scale) as i32);
-        let text = |size: u32| (FAMILY, size * scale).into_font().color(&INK);
-        header
-            .draw_text(&self.title, &text(20), at(12))
-            .map_err(draw_error)?;
-        header
-            .draw_text(&self.subtitle, &text(12), at(40))
-            .map_err(draw_error)?;
-        self.body(&body, scale)?;
-        root.present().map_err(draw_error)
     }
 
     fn body<B: DrawingBackend>(
@@ -164,28 +146,14 @@ impl Chart {
         area: &DrawingArea<B, Shift>,
         scale: u32,
     ) -> Result<(), PlotError> {
-        let text = |size: u32| (FAMILY, size * scale).into_font().color(&INK);
         let longest = self.y.marks.iter().map(|(_, text)| text.len()).max();
         let names = 30 + 7 * u32::try_from(longest.unwrap_or(0)).unwrap_or(20);
-        let mut chart = ChartBuilder::on(area)
+        let mut chart = ChartBuilder::on(area);
+        chart
             .margin(MARGIN * scale)
             .x_label_area_size(40 * scale)
-            .y_label_area_size(names.max(52) * scale)
-            .build_cartesian_2d(self.x.marks(), self.y.marks())
-            .map_err(draw_error)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID.stroke_width(scale))
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK.stroke_width(scale))
-            .x_desc(&self.x.label)
-            .y_desc(&self.y.label)
-            .axis_desc_style(text(12))
-            .label_style(text(11))
-            .x_label_formatter(&|at| self.x.text_at(*at))
-            .y_label_formatter(&|at| self.y.text_at(*at))
-            .draw()
-            .map_err(draw_error)?;
+            .y_label_area_size(names.max(52) * scale);
+        let chart = axes(&mut chart, [&self.x, &self.y], scale)?;
         let area = chart.plotting_area();
         for bar in &self.bars {
             let corners = [(0.0, bar.at - 0.34), (bar.to, bar.at + 0.34)];
@@ -204,7 +172,7 @@ impl Chart {
             let line = PathElement::new([bubble.at, beside], INK.stroke_width(scale));
             area.draw(&line).map_err(draw_error)?;
             let name = format!(" {}", bubble.name);
-            let name = Text::new(name, beside, text(12).pos(LEFT_OF_MIDDLE));
+            let name = Text::new(name, beside, text(12, scale).pos(LEFT_OF_MIDDLE));
             area.draw(&name).map_err(draw_error)?;
         }
         for line in &self.lines {
@@ -216,7 +184,7 @@ impl Chart {
                 area.draw(&dot).map_err(draw_error)?;
             }
             if let Some(first) = line.points.first() {
-                let name = Text::new(line.name.clone(), *first, text(12));
+                let name = Text::new(line.name.clone(), *first, text(12, scale));
                 area.draw(&name).map_err(draw_error)?;
             }
         }

@@ -53,7 +53,7 @@ impl CompileProfile {
 }
 
 /// The hidden subcommand's name.
-pub const COMPILE_SUBCOMMAND: &str = "__compile";
+const COMPILE_SUBCOMMAND: &str = "__compile";
 
 /// What a child that is ended by the clock had too much of.
 pub(super) const WALL_TIME: &str = "wall time";
@@ -202,9 +202,22 @@ fn judge(
     Err(PluginError::CompilerCrash(format!("{status}: {said}")))
 }
 
+/// Compiles, if this process is a child that was started to, and returns its exit status. A program that loads plugins
+/// calls this before all else, since the child is the same program again.
+pub fn compile_if_asked() -> Option<u8> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next()? != COMPILE_SUBCOMMAND {
+        return None;
+    }
+    let (Some(profile), Some(output)) = (words.next(), words.next()) else {
+        return Some(2);
+    };
+    Some(compile_child(&profile.to_string_lossy(), output.as_ref()))
+}
+
 /// The child's whole life: limit itself, read the component, compile it, write the artefact. The exit
 /// status is 0, 65 with the reason on standard error, 74 when there is no room, or 1.
-pub fn compile_child(profile: &str, output: &Path) -> u8 {
+pub(crate) fn compile_child(profile: &str, output: &Path) -> u8 {
     let outcome = limit_self(profile).and_then(|()| {
         let mut bytes = Vec::new();
         std::io::stdin()

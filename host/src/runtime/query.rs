@@ -1,7 +1,7 @@
 //! One question: admitted, answered by the tenant's agent, and explained by a receipt.
 
 use super::breaker::{Admission, Case, Ended, Refusal, Ticket, ToCome};
-use super::receipt::{AnswerIdentity, Receipt};
+use super::receipt::{AnswerIdentity, Inquiry, Receipt};
 use super::resolve::{Manner, Version};
 use super::{Runtime, RuntimeError, builtin};
 use crate::agent::{Agent, AgentError, AgentHost, Answer, Answered, Question};
@@ -265,11 +265,10 @@ fn explain(
 ) -> QueryOutcome {
     let Asked { task, request, .. } = asked;
     let usage = task.usage();
-    let receipt = Receipt {
-        task: task.id.to_string(),
+    let inquiry = Inquiry {
         tenant: task.tenant.clone(),
         agent: asked.label.clone(),
-        plugin: digest.to_string(),
+        plugin: digest,
         policy: asked.policy.digest_hex(),
         model,
         index_generation: answer.index_generation,
@@ -278,6 +277,10 @@ fn explain(
         filter: request.filter.clone(),
         options,
         options_given: request.options.clone(),
+    };
+    let receipt = Receipt {
+        task: task.id.to_string(),
+        inquiry,
         hops: answer.hops,
         degraded: answer.degraded,
         usage: usage.clone(),

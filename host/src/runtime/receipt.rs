@@ -4,20 +4,18 @@
 
 use crate::agent::{Answered, Hop};
 use crate::corpus::TenantId;
-use crate::plugin::Options;
+use crate::plugin::{Digest, Options};
 use crate::task::Usage;
 
-/// What explains an answer.
+/// What was asked of whom, and what the answer depended on besides.
 #[derive(Debug, Clone)]
-pub struct Receipt {
-    /// The task that answered.
-    pub task: String,
+pub struct Inquiry {
     /// The tenant that was asked.
     pub tenant: TenantId,
     /// The agent's label.
     pub agent: String,
-    /// The agent's digest.
-    pub plugin: String,
+    /// The agent's version.
+    pub plugin: Digest,
     /// Digest of the policy's effective values.
     pub policy: String,
     /// Digest of the model.
@@ -34,6 +32,15 @@ pub struct Receipt {
     pub options: Options,
     /// Those that the caller gave; the others are the tenant's, or the agent's defaults.
     pub options_given: Options,
+}
+
+/// What explains an answer.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The task that answered.
+    pub task: String,
+    /// What was asked.
+    pub inquiry: Inquiry,
     /// The agent's retrieval calls.
     pub hops: Vec<Hop>,
     /// What was denied, clamped, dropped or answered by a fallback.

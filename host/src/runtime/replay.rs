@@ -3,10 +3,10 @@
 //!
 //! A receipt is a stranger's word. Nothing is believed but what was asked; the rest is only compared.
 
-use super::receipt::{CitedPassage, Receipt};
+use super::receipt::{CitedPassage, Inquiry, Receipt};
 use super::resolve::{Manner, Version};
 use super::{QueryOutcome, QueryRequest, Runtime, RuntimeError, builtin};
-use crate::corpus::{TenantId, shorten};
+use crate::corpus::shorten;
 use crate::error::Failure;
 use crate::plugin::{Digest, Options};
 use serde_json::{Value, json};
@@ -18,28 +18,8 @@ const SCORE_DIFFERENCE: f64 = 1e-6;
 /// What a receipt says, as far as it is asked again or compared.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// The tenant that was asked.
-    pub tenant: TenantId,
-    /// The agent's label.
-    pub agent: String,
-    /// The agent's version.
-    pub plugin: Digest,
-    /// Digest of the policy's effective values.
-    pub policy: String,
-    /// Digest of the model.
-    pub model: String,
-    /// The state of the index.
-    pub index_generation: u64,
-    /// The question.
-    pub question: String,
-    /// Passages wanted.
-    pub k: usize,
-    /// The caller's filter.
-    pub filter: Option<String>,
-    /// Every option with its value.
-    pub options: Options,
-    /// Those that the caller gave.
-    pub options_given: Options,
+    /// What was asked.
+    pub inquiry: Inquiry,
     /// The agent's retrieval calls.
     pub hops: Vec<RecordedHop>,
     /// What was denied, clamped, dropped or answered by a fallback.
@@ -62,25 +42,14 @@ pub struct RecordedHop {
 }
 
 impl Recorded {
-    /// What a receipt of this process says. The agent's version is `plugin`, which the receipt has as text.
-    fn of(receipt: &Receipt, plugin: Digest) -> Self {
+    fn of(receipt: &Receipt) -> Self {
         let hop = |hop: &crate::agent::Hop| RecordedHop {
             call: hop.call.to_owned(),
             results: hop.results,
             denied: hop.denied.clone(),
         };
         Self {
-            tenant: receipt.tenant.clone(),
-            agent: receipt.agent.clone(),
-            plugin,
-            policy: receipt.policy.clone(),
-            model: receipt.model.clone(),
-            index_generation: receipt.index_generation,
-            question: receipt.question.clone(),
-            k: receipt.k,
-            filter: receipt.filter.clone(),
-            options: receipt.options.clone(),
-            options_given: receipt.options_given.clone(),
+            inquiry: receipt.inquiry.clone(),
             hops: receipt.hops.iter().map(hop).collect(),
             degraded: receipt.degraded.clone(),
             fuel: receipt.usage.fuel,
@@ -165,26 +134,26 @@ impl Runtime {
     /// Asks a receipt's question again, of the version that it names where the tenant still has it, else of the
     /// one in use; refused where there is neither.
     pub async fn replay(&self, recorded: &Recorded) -> Result<Replayed, Failure> {
-        let tenant = &recorded.tenant;
-        self.catalog.tenant(tenant)?;
-        let chosen = self.version_of(recorded)?;
+        let asked = &recorded.inquiry;
+        self.catalog.tenant(&asked.tenant)?;
+        let chosen = self.version_of(asked)?;
         let options = match chosen.state {
-            VersionState::Gone => self.that_it_takes(recorded).await?,
-            VersionState::InUse | VersionState::Kept => recorded.options.clone(),
+            VersionState::Gone => self.that_it_takes(asked).await?,
+            VersionState::InUse | VersionState::Kept => asked.options.clone(),
         };
         let request = QueryRequest {
-            question: recorded.question.clone(),
-            agent: Some(recorded.agent.clone()),
-            k: recorded.k,
-            filter: recorded.filter.clone(),
+            question: asked.question.clone(),
+            agent: Some(asked.agent.clone()),
+            k: asked.k,
+            filter: asked.filter.clone(),
             options: options.clone(),
         };
         let manner = Manner::trying(Version::Kept(chosen.replayed));
-        let now = self.ask(tenant, &request, &manner).await?;
-        let after = Recorded::of(&now.receipt, chosen.replayed);
-        let mut changes: Vec<Change> = plugin_change(recorded, &chosen).into_iter().collect();
-        changes.extend(circumstances(recorded, &after));
-        changes.extend(self.options_change(recorded, &options).await);
+        let now = self.ask(&asked.tenant, &request, &manner).await?;
+        let after = Recorded::of(&now.receipt);
+        let mut changes: Vec<Change> = plugin_change(asked, &chosen).into_iter().collect();
+        changes.extend(circumstances(asked, &after.inquiry));
+        changes.extend(self.options_change(asked, &options).await);
         changes.extend(answer_change(&recorded.passages, &after.passages));
         changes.extend(consequences(recorded, &after));
         let differs = |what: &[&str]| changes.iter().any(|change| what.contains(&change.what));
@@ -199,8 +168,8 @@ impl Runtime {
         })
     }
 
-    fn version_of(&self, recorded: &Recorded) -> Result<Chosen, Failure> {
-        let (tenant, label) = (&recorded.tenant, &recorded.agent);
+    fn version_of(&self, asked: &Inquiry) -> Result<Chosen, Failure> {
+        let (tenant, label) = (&asked.tenant, &asked.agent);
         let in_use = match builtin::find(label) {
             Some(builtin) => Some(Digest::of(builtin.bytes)),
             None => {
@@ -209,16 +178,16 @@ impl Runtime {
                 of_label.next().map(|plugin| plugin.digest)
             }
         };
-        let kept = self.catalog.kept_version(tenant, &recorded.plugin)?;
+        let kept = self.catalog.kept_version(tenant, &asked.plugin)?;
         let (state, replayed) = match in_use {
-            Some(in_use) if in_use == recorded.plugin => (VersionState::InUse, in_use),
-            _ if kept.is_some() => (VersionState::Kept, recorded.plugin),
+            Some(in_use) if in_use == asked.plugin => (VersionState::InUse, in_use),
+            _ if kept.is_some() => (VersionState::Kept, asked.plugin),
             Some(in_use) => (VersionState::Gone, in_use),
             None => {
                 return Err(RuntimeError::VersionGone {
                     tenant: tenant.clone(),
                     label: shorten(label, 80),
-                    plugin: recorded.plugin.short(),
+                    plugin: asked.plugin.short(),
                 }
                 .into());
             }
@@ -231,27 +200,27 @@ impl Runtime {
     }
 
     /// Those of the receipt's options that the version in use declares, and that fit it.
-    async fn that_it_takes(&self, recorded: &Recorded) -> Result<Options, Failure> {
-        let (tenant, label) = (&recorded.tenant, &recorded.agent);
+    async fn that_it_takes(&self, asked: &Inquiry) -> Result<Options, Failure> {
+        let (tenant, label) = (&asked.tenant, &asked.agent);
         let (_, specs) = self.kind_and_options(tenant, label).await?;
         let fits = |(name, value): &&(String, String)| {
             let spec = specs.iter().find(|spec| spec.name == *name);
             spec.is_some_and(|spec| spec.check(value).is_ok())
         };
-        Ok(recorded.options.iter().filter(fits).cloned().collect())
+        Ok(asked.options.iter().filter(fits).cloned().collect())
     }
 
     /// Where the same question would be asked with other options today: the tenant's or the plugin's have changed.
-    async fn options_change(&self, recorded: &Recorded, asked: &Options) -> Option<Change> {
+    async fn options_change(&self, asked: &Inquiry, given: &Options) -> Option<Change> {
         let request = QueryRequest {
-            question: recorded.question.clone(),
-            agent: Some(recorded.agent.clone()),
-            k: recorded.k,
+            question: asked.question.clone(),
+            agent: Some(asked.agent.clone()),
+            k: asked.k,
             filter: None,
-            options: recorded.options_given.clone(),
+            options: asked.options_given.clone(),
         };
-        let today = self.options_today(&recorded.tenant, &recorded.agent, &request);
-        let was = sorted(&recorded.options);
+        let today = self.options_today(&asked.tenant, &asked.agent, &request);
+        let was = sorted(&asked.options);
         let (now, detail) = match today.await {
             Ok(today) => (
                 json!(sorted(&today)),
@@ -264,10 +233,10 @@ impl Runtime {
                 "the version in use refuses the options",
             ),
         };
-        if now == json!(was) && sorted(asked) == was {
+        if now == json!(was) && sorted(given) == was {
             return None;
         }
-        let with = match sorted(asked) == was {
+        let with = match sorted(given) == was {
             true => "; it was asked with the receipt's",
             false => "; it was asked with those of the receipt that are left",
         };
@@ -287,8 +256,8 @@ fn sorted(options: &Options) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-fn plugin_change(recorded: &Recorded, chosen: &Chosen) -> Option<Change> {
-    let (was, label) = (recorded.plugin, &recorded.agent);
+fn plugin_change(asked: &Inquiry, chosen: &Chosen) -> Option<Change> {
+    let (was, label) = (asked.plugin, &asked.agent);
     let in_use = chosen.in_use.map(String::from);
     let detail = match (chosen.state, &chosen.in_use) {
         (VersionState::InUse, _) => return None,
@@ -311,7 +280,7 @@ fn plugin_change(recorded: &Recorded, chosen: &Chosen) -> Option<Change> {
 }
 
 /// What an answer depends on besides its agent.
-fn circumstances(was: &Recorded, now: &Recorded) -> Vec<Change> {
+fn circumstances(was: &Inquiry, now: &Inquiry) -> Vec<Change> {
     let mut changes = vec![];
     if was.policy != now.policy {
         let detail = "the tenant is under a policy of other values";

@@ -228,8 +228,8 @@ async fn replay(
     Sent(receipt): Sent<ReceiptJson>,
 ) -> Outcome<ReplayJson> {
     let recorded = Recorded::try_from(receipt)?;
-    if recorded.tenant != name {
-        let message = format!("the receipt is of tenant '{}'", recorded.tenant);
+    if recorded.inquiry.tenant != name {
+        let message = format!("the receipt is of tenant '{}'", recorded.inquiry.tenant);
         return Err(ServerError::Body(message).into());
     }
     let _asked = host.questions.ask(&name)?;

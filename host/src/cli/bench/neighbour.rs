@@ -49,7 +49,7 @@ pub(in crate::cli) struct BenchNeighbourArguments {
     #[arg(long, default_value_t = 400, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     requests: u32,
     /// Questions a second
-    #[arg(long, default_value_t = 40.0, value_name = "R", value_parser = rate)]
+    #[arg(long, default_value_t = 40.0, value_name = "R", value_parser = super::rate)]
     rate: f64,
     /// Blocks in which the arms take turns
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
@@ -89,13 +89,6 @@ impl From<ClassName> for Class {
             ClassName::Embedder => Self::Embedder,
             ClassName::Compile => Self::Compile,
         }
-    }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if (0.1..=10_000.0).contains(&rate) => Ok(rate),
-        _ => Err("a rate is a number from 0.1 to 10000".to_owned()),
     }
 }
 
