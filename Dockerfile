@@ -3,6 +3,9 @@
 #   docker build -t stockade .
 #   docker run --rm stockade
 #   docker run --rm -v "$PWD/docs/runs:/stockade/docs/runs" stockade cargo xtask study
+#   cargo xtask numbers
+#
+# The last one fills the clone's documents from the reports that the container left there.
 #
 # Building brings ONNX Runtime, the model and every dependency, and compiles: ten minutes and more, and a network.
 # Without peers what is run later needs none; `cargo xtask study` brings the Python environment that it compares

@@ -10,8 +10,8 @@ const COLUMNS: &str = "scenario,num_docs,chunk_size,num_workers,duration_s,docs_
 const OURS: [&str; 5] = [
     "sandboxed",
     "threads",
-    "processes",
     "loop",
+    "processes",
     "sandboxed-reuse",
 ];
 
@@ -108,7 +108,7 @@ fn every_scenario_did_the_same_work(said: &serde_json::Value) {
         .iter()
         .map(|ratio| ratio["over"].as_str().unwrap())
         .collect();
-    assert_eq!(over, ["threads", "processes", "loop", "sandboxed-reuse"]);
+    assert_eq!(over, ["threads", "loop", "processes", "sandboxed-reuse"]);
     let target = |word: &str| {
         let mut targets = said["targets"].as_array().unwrap().iter();
         let found = targets.find(|one| one["target"].as_str().unwrap().contains(word));

@@ -10,7 +10,7 @@ mod png;
 pub use chart::{Bar, Bubble, Chart, Line};
 
 use crate::error::{Blame, Exit, Explain};
-use canvas::{COLOURS, MARGIN, Picture, axes, text};
+use canvas::{COLOURS, MARGIN, Picture, axes, text, titles};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::path::{Path, PathBuf};
@@ -166,11 +166,8 @@ impl Figure {
         area: &DrawingArea<B, Shift>,
         scale: u32,
     ) -> Result<(), PlotError> {
+        titles(area, [&self.title, &self.subtitle], scale)?;
         let at = |x: u32, y: u32| ((x * scale) as i32, (y * scale) as i32);
-        area.draw_text(&self.title, &text(20, scale), at(2 * MARGIN, 12))
-            .map_err(draw_error)?;
-        area.draw_text(&self.subtitle, &text(12, scale), at(2 * MARGIN, 38))
-            .map_err(draw_error)?;
         let mut x = 2 * MARGIN;
         for (name, colour) in self.legend.iter().zip(COLOURS) {
             let line = vec![at(x, 66), at(x + 26, 66)];

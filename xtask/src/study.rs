@@ -1,5 +1,5 @@
-//! `cargo xtask study`: every measurement of speed that the documents show, in one go of about half an hour on two
-//! cores, into docs/runs, and from there into the documents. It does not know what is measured.
+//! `cargo xtask study`: what the documents show of ingest, fairness and starts, in one go of about three quarters of an
+//! hour on two cores, into docs/runs, and from there into the documents. It does not know what is measured.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -18,11 +18,11 @@ use crate::{numbers, peers};
 const MEASUREMENTS: [(&str, &str); 3] = [
     (
         "starts",
-        "starts --runs 10 --report {runs}/starts/report.md",
+        "starts --runs 10 --csv {runs}/starts/runs.csv --report {runs}/starts/report.md",
     ),
     (
         "fairness",
-        "fairness --requests 1000 --rate 20 --blocks 5 --seconds 20 --report {runs}/fairness/report.md",
+        "fairness --requests 1000 --rate 20 --blocks 5 --seconds 20 --csv {runs}/fairness/questions.csv --report {runs}/fairness/report.md",
     ),
     (
         "ingest",

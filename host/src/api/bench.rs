@@ -36,6 +36,8 @@ pub struct BenchIngestJson {
 pub struct BenchMachineJson {
     /// The processor, as it calls itself; empty where it does not say.
     pub processor: String,
+    /// Its widest instructions for floating-point numbers: `AVX-512`, `AVX2`, or empty.
+    pub vectors: &'static str,
     /// Cores that this process may use.
     pub cores: usize,
     /// Memory, in MiB.
@@ -131,7 +133,11 @@ pub struct BenchTargetJson {
     pub limit: f64,
     /// What was measured: a median; null where what it takes was not run.
     pub measured: Option<f64>,
-    /// Whether it is reached; null where nothing was measured.
+    /// What it is the median of; null where it is made of several medians.
+    pub spread: Option<SpreadJson>,
+    /// How many those are.
+    pub rounds: Option<usize>,
+    /// Whether the median reaches it; null where nothing was measured.
     pub met: Option<bool>,
 }
 

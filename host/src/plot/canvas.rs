@@ -87,6 +87,20 @@ pub(super) fn text(size: u32, scale: u32) -> TextStyle<'static> {
     (FAMILY, size * scale).into_font().color(&INK)
 }
 
+/// What the picture shows, and below it how that was measured.
+pub(super) fn titles<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    [title, subtitle]: [&str; 2],
+    scale: u32,
+) -> Result<(), PlotError> {
+    for (line, size, down) in [(title, 20, 12), (subtitle, 12, 38)] {
+        let at = [2 * MARGIN, down].map(|length| (length * scale) as i32);
+        area.draw_text(line, &text(size, scale), at.into())
+            .map_err(draw_error)?;
+    }
+    Ok(())
+}
+
 /// A pair of axes with their marks and labels, in the room that `chart` leaves.
 pub(super) fn axes<'a, B: DrawingBackend>(
     chart: &mut ChartBuilder<'a, '_, B>,

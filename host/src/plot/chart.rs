@@ -1,7 +1,7 @@
-//! Single charts: bars with names beside them, bubbles, and lines with names at their ends. It knows nothing of
-//! what was measured.
+//! Single charts: bars with names beside them, bubbles and lines with names to their right. It knows nothing of what was
+//! measured.
 
-use super::canvas::{self, COLOURS, INK, MARGIN, Picture, axes, text};
+use super::canvas::{self, COLOURS, INK, MARGIN, Marks, Picture, axes, text, titles};
 use super::{Axis, Format, PlotError, draw_error};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -52,6 +52,8 @@ pub struct Bar {
 pub struct Bubble {
     /// Its middle.
     pub at: (f64, f64),
+    /// Its radius, in pixels.
+    pub radius: f64,
     /// What it is.
     pub name: String,
     /// As for [`Bar`].
@@ -61,7 +63,7 @@ pub struct Bubble {
 /// A line with points.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// What it is.
+    /// What it is; stands at its right end.
     pub name: String,
     /// From left to right.
     pub points: Vec<(f64, f64)>,
@@ -72,21 +74,45 @@ pub struct Line {
 impl Axis {
     /// Marks at round numbers from zero to beyond `most`.
     pub fn linear(label: &str, most: f64) -> Self {
-        let most = if most.is_finite() && most > 0.0 {
-            most
-        } else {
-            1.0
+        Self::between(label, 0.0, most)
+    }
+
+    /// Marks at round numbers around `least` to `most`.
+    pub fn between(label: &str, least: f64, most: f64) -> Self {
+        let range = match most - least {
+            range if range.is_finite() && range > 0.0 => range,
+            _ => 1.0,
         };
-        let power = 10f64.powf((most / 5.0).log10().floor());
+        let power = 10f64.powf((range / 5.0).log10().floor());
         let steps = [1.0, 2.0, 5.0, 10.0].map(|m| m * power);
-        let step = steps.into_iter().find(|step| most / step <= 6.0);
+        let step = steps.into_iter().find(|step| range / step <= 6.0);
         let step = step.unwrap_or(10.0 * power);
-        let count = (most / step).ceil().max(1.0) as u32;
-        let mark = |n: u32| (f64::from(n) * step, super::number(f64::from(n) * step));
+        let first = (least / step).floor();
+        let count = ((least + range) / step - first).ceil().max(1.0) as u32;
+        let mark = |n: u32| {
+            let at = (first + f64::from(n)) * step;
+            (at, super::number(at))
+        };
         Self {
             label: label.to_owned(),
             marks: (0..=count).map(mark).collect(),
         }
+    }
+
+    /// With room behind the last mark, as long as this part of the axis: for names.
+    pub fn with_room(mut self, part: f64) -> Self {
+        let end = self.last() + part * self.length();
+        self.marks.push((end, String::new()));
+        self
+    }
+
+    fn last(&self) -> f64 {
+        self.marks.last().map_or(1.0, |(at, _)| *at)
+    }
+
+    fn length(&self) -> f64 {
+        let first = self.marks.first().map_or(0.0, |(at, _)| *at);
+        self.last() - first
     }
 
     /// Names in places 0, 1, 2 and so on, with half a place of room at both ends.
@@ -116,13 +142,7 @@ impl Picture for Chart {
         scale: u32,
     ) -> Result<(), PlotError> {
         let (header, body) = root.split_vertically(HEADER * scale);
-        let at = |y: u32| ((2 * MARGIN * scale) as i32, (y * scale) as i32);
-        header
-            .draw_text(&self.title, &text(20, scale), at(12))
-            .map_err(draw_error)?;
-        header
-            .draw_text(&self.subtitle, &text(12, scale), at(40))
-            .map_err(draw_error)?;
+        titles(&header, [&self.title, &self.subtitle], scale)?;
         self.body(&body, scale)
     }
 }
@@ -164,16 +184,11 @@ impl Chart {
             let line = PathElement::new(ends, INK.stroke_width(scale));
             area.draw(&line).map_err(draw_error)?;
         }
-        for (bubble, height) in self.bubbles.iter().zip(self.name_heights()) {
-            let inside = colour(bubble.colour).mix(0.75).filled();
-            let circle = Circle::new(bubble.at, 7 * scale as i32, inside);
-            area.draw(&circle).map_err(draw_error)?;
-            let beside = (bubble.at.0 + NAME_BESIDE * end(&self.x), height);
-            let line = PathElement::new([bubble.at, beside], INK.stroke_width(scale));
-            area.draw(&line).map_err(draw_error)?;
-            let name = format!(" {}", bubble.name);
-            let name = Text::new(name, beside, text(12, scale).pos(LEFT_OF_MIDDLE));
-            area.draw(&name).map_err(draw_error)?;
+        for bubble in &self.bubbles {
+            let inside = colour(bubble.colour).mix(0.6).filled();
+            let radius = (bubble.radius * f64::from(scale)).round() as i32;
+            area.draw(&Circle::new(bubble.at, radius, inside))
+                .map_err(draw_error)?;
         }
         for line in &self.lines {
             let style = colour(line.colour).stroke_width(2 * scale);
@@ -183,17 +198,51 @@ impl Chart {
                 let dot = Circle::new(*point, 3 * scale as i32, colour(line.colour).filled());
                 area.draw(&dot).map_err(draw_error)?;
             }
-            if let Some(first) = line.points.first() {
-                let name = Text::new(line.name.clone(), *first, text(12, scale));
-                area.draw(&name).map_err(draw_error)?;
-            }
+        }
+        self.names(area, scale)
+    }
+
+    /// Each name to the right of what it names, as high as that or as much lower as the name above needs, with a line
+    /// from one to the other.
+    fn names<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Cartesian2d<Marks, Marks>>,
+        scale: u32,
+    ) -> Result<(), PlotError> {
+        let bubbles = self.bubbles.iter();
+        let bubbles = bubbles.map(|bubble| (bubble.at, &bubble.name, bubble.radius));
+        let lines = self.lines.iter();
+        let lines = lines.filter_map(|line| Some((*line.points.last()?, &line.name, 3.0)));
+        let mut named: Vec<_> = bubbles.chain(lines).collect();
+        named.sort_by(|(a, ..), (b, ..)| b.1.total_cmp(&a.1));
+        let wanted = named.iter().map(|((_, y), ..)| *y);
+        let heights = apart(wanted, NAME_HEIGHT * self.y.length());
+        for (((x, y), name, radius), height) in named.into_iter().zip(heights) {
+            let across = radius / f64::from(WIDTH);
+            let beside = x + (across + NAME_BESIDE) * self.x.length();
+            let line = PathElement::new([(x, y), (beside, height)], INK.stroke_width(scale));
+            area.draw(&line).map_err(draw_error)?;
+            let style = text(12, scale).pos(LEFT_OF_MIDDLE);
+            let name = Text::new(format!(" {name}"), (beside, height), style);
+            area.draw(&name).map_err(draw_error)?;
         }
         Ok(())
     }
 }
 
-/// How far to the right of a bubble its name begins, and how far names are from each other, by the axis's length.
-const NAME_BESIDE: f64 = 0.03;
+/// Each height as it is wanted, or as much lower as it takes to be this far from the one before; highest first.
+fn apart(wanted: impl Iterator<Item = f64>, distance: f64) -> Vec<f64> {
+    let mut free = f64::INFINITY;
+    let height = |wanted: f64| {
+        let height = wanted.min(free);
+        free = height - distance;
+        height
+    };
+    wanted.map(height).collect()
+}
+
+/// How far to the right its name begins, and how far names are from each other, by the axis's length.
+const NAME_BESIDE: f64 = 0.02;
 const NAME_HEIGHT: f64 = 0.045;
 
 /// A text begins at its place, at half its height.
@@ -201,25 +250,6 @@ const LEFT_OF_MIDDLE: Pos = Pos {
     h_pos: HPos::Left,
     v_pos: VPos::Center,
 };
-
-impl Chart {
-    /// Where the bubbles' names stand: as high as their bubbles, or as much lower as the name above needs.
-    fn name_heights(&self) -> Vec<f64> {
-        let mut order: Vec<usize> = (0..self.bubbles.len()).collect();
-        order.sort_by(|&a, &b| self.bubbles[b].at.1.total_cmp(&self.bubbles[a].at.1));
-        let mut heights = vec![0.0; order.len()];
-        let mut free = f64::INFINITY;
-        for number in order {
-            heights[number] = self.bubbles[number].at.1.min(free);
-            free = heights[number] - NAME_HEIGHT * end(&self.y);
-        }
-        heights
-    }
-}
-
-fn end(axis: &Axis) -> f64 {
-    axis.marks.last().map_or(1.0, |(at, _)| *at)
-}
 
 fn colour(number: usize) -> RGBColor {
     COLOURS[number % COLOURS.len()]
@@ -262,21 +292,17 @@ mod tests {
     }
 
     #[test]
-    fn names_of_bubbles_keep_their_distance() {
-        let bubble = |height| Bubble {
-            at: (1.0, height),
-            name: String::new(),
-            colour: 0,
-        };
-        let mut chart = chart();
-        chart.y = Axis::linear("", 100.0);
-        chart.bubbles = [38.0, 38.5, 5.0, 42.0, 38.0].map(bubble).into();
-        let mut heights = chart.name_heights();
-        assert_eq!((heights[2], heights[3]), (5.0, 42.0));
-        heights.sort_by(f64::total_cmp);
-        let apart = heights.windows(2).map(|pair| pair[1] - pair[0]);
-        let least = apart.fold(f64::INFINITY, f64::min);
-        assert!(least > 99.9 * NAME_HEIGHT, "{heights:?}");
+    fn names_keep_their_distance() {
+        let heights = apart([42.0, 38.5, 38.0, 38.0, 5.0].into_iter(), 4.0);
+        assert_eq!(heights, [42.0, 38.0, 34.0, 30.0, 5.0]);
+    }
+
+    #[test]
+    fn an_axis_may_begin_anywhere_and_have_room_for_names() {
+        let axis = Axis::between("", 94.2, 100.0).with_room(0.5);
+        let marks: Vec<f64> = axis.marks.iter().map(|(at, _)| *at).collect();
+        assert_eq!(marks, [94.0, 95.0, 96.0, 97.0, 98.0, 99.0, 100.0, 103.0]);
+        assert_eq!(axis.marks[7].1, "");
     }
 
     #[test]
@@ -291,6 +317,7 @@ mod tests {
             bars: vec![],
             bubbles: vec![Bubble {
                 at: (10.0, 2.0),
+                radius: 9.0,
                 name: "a bubble".to_owned(),
                 colour: 2,
             }],

@@ -59,6 +59,9 @@ pub(in crate::cli) struct BenchFairnessArguments {
     /// Seed of documents and questions
     #[arg(long, default_value_t = 42, value_name = "S")]
     seed: u64,
+    /// Write every question as a line of comma-separated values
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
     /// Write what was measured as Markdown
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -68,8 +71,8 @@ pub(super) async fn run(
     session: &Session,
     arguments: BenchFairnessArguments,
 ) -> Result<Exit, Failure> {
-    if let Some(report) = &arguments.report {
-        check_writable(report)?;
+    for file in [&arguments.csv, &arguments.report].into_iter().flatten() {
+        check_writable(file)?;
     }
     let interrupt = interrupted_by_user();
     let bar = bar(session.out, 2 * arguments.blocks + 1);
@@ -106,6 +109,9 @@ pub(super) async fn run(
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if let Some(path) = &arguments.csv {
+        std::fs::write(path, measured.csv()).map_err(|source| write_error(path, source))?;
+    }
     let said = measured.json(interrupt.is_cancelled());
     session.out.answer(&said, |out| show(out, &said));
     if let Some(path) = &arguments.report {
@@ -274,6 +280,18 @@ impl Measured {
         self.took += took;
     }
 
+    /// Every question in order; no latency where it had no answer.
+    fn csv(&self) -> String {
+        let mut text = "load,latency_ms\n".to_owned();
+        for (load, asked) in [("idle", &self.idle), ("ingest", &self.ingest)] {
+            for took in asked {
+                let latency = took.map_or_else(String::new, |took| format!("{:.3}", ms(took)));
+                text.push_str(&format!("{load},{latency}\n"));
+            }
+        }
+        text
+    }
+
     fn json(self, interrupted: bool) -> BenchFairnessJson {
         let (idle, ingest) = (queries(&self.idle), queries(&self.ingest));
         let batch_ms = ms(self.busy) / (self.tokens.max(1) as f64) * self.batch_tokens as f64;
@@ -387,11 +405,11 @@ fn markdown(said: &BenchFairnessJson) -> String {
         text
     };
     format!(
-        "# Fairness\n\nMeasured on {}.\n\n<!-- table:fairness -->\n{}\n{}\n{}\n<!-- /table -->\n",
-        machine::words(&said.machine),
+        "# Fairness\n\n<!-- table:fairness -->\n{}\n{}\n{}\n\nMeasured on {}.\n<!-- /table -->\n",
         rows(&QUERY_HEADER, query_rows(said)),
         rows(&SHARE_HEADER, share_rows(said)),
-        sentence(said)
+        sentence(said),
+        machine::words(&said.machine)
     )
 }
 
@@ -411,6 +429,10 @@ mod tests {
             ..Measured::default()
         };
         measured.bulk((80, Duration::from_secs(4)));
+        measured.idle.push(None);
+        let csv = measured.csv();
+        assert!(csv.starts_with("load,latency_ms\nidle,10.000\n"), "{csv}");
+        assert!(csv.contains("idle,\ningest,24.000\n"), "{csv}");
         let said = measured.json(false);
         assert_eq!((said.batch_ms, said.p99_ms_max), (30.0, 50.0));
         assert_eq!((said.met, said.shares_met), (Some(true), None));

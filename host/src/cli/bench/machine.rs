@@ -11,22 +11,41 @@ pub(super) fn this() -> BenchMachineJson {
     let kib = kib.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
     BenchMachineJson {
         processor,
+        vectors: vectors(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         memory_mib: kib.unwrap_or(0) / 1024,
     }
 }
 
-/// In one line, as reports begin.
+#[cfg(target_arch = "x86_64")]
+fn vectors() -> &'static str {
+    match () {
+        () if is_x86_feature_detected!("avx512f") => "AVX-512",
+        () if is_x86_feature_detected!("avx2") => "AVX2",
+        () => "",
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn vectors() -> &'static str {
+    ""
+}
+
+/// In one line, as reports say it.
 pub(super) fn words(machine: &BenchMachineJson) -> String {
     let BenchMachineJson {
         processor,
+        vectors,
         cores,
         memory_mib,
     } = machine;
-    let processor = match processor.as_str() {
-        "" => "an unnamed processor",
-        name => name,
+    let mut processor = match processor.as_str() {
+        "" => "an unnamed processor".to_owned(),
+        name => name.to_owned(),
     };
+    if !vectors.is_empty() {
+        processor.push_str(&format!(" with {vectors}"));
+    }
     let gib = *memory_mib as f64 / 1024.0;
     format!("{processor}, {cores} cores, {gib:.0} GiB of memory")
 }

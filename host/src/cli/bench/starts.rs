@@ -38,6 +38,9 @@ pub(in crate::cli) struct BenchStartsArguments {
     /// Documents of the tenant that is asked
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     documents: u32,
+    /// Write every run as a line of comma-separated values
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
     /// Write what was measured as Markdown
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -47,8 +50,8 @@ pub(super) async fn run(
     session: &Session,
     arguments: BenchStartsArguments,
 ) -> Result<Exit, Failure> {
-    if let Some(report) = &arguments.report {
-        check_writable(report)?;
+    for file in [&arguments.csv, &arguments.report].into_iter().flatten() {
+        check_writable(file)?;
     }
     let interrupt = interrupted_by_user();
     let folder = ground(&session.data, arguments.documents, &interrupt).await?;
@@ -66,6 +69,9 @@ pub(super) async fn run(
             }
         }
     }
+    if let Some(path) = &arguments.csv {
+        std::fs::write(path, csv(&seconds)).map_err(|source| write_error(path, source))?;
+    }
     let said = json(&seconds, arguments.documents, interrupt.is_cancelled());
     session.out.answer(&said, |out| show(out, &said));
     if let Some(path) = &arguments.report {
@@ -76,6 +82,17 @@ pub(super) async fn run(
         true => Exit::Interrupted,
         false => Exit::Done,
     })
+}
+
+/// Every run of each command in order.
+fn csv(seconds: &[Vec<f64>]) -> String {
+    let mut text = "command,seconds\n".to_owned();
+    for ((name, ..), runs) in COMMANDS.iter().zip(seconds) {
+        for took in runs {
+            text.push_str(&format!("{name},{took:.4}\n"));
+        }
+    }
+    text
 }
 
 /// A data folder with a small tenant.
@@ -194,15 +211,18 @@ fn show(out: &Output, said: &BenchStartsJson) {
 
 fn markdown(said: &BenchStartsJson) -> String {
     let mut text = format!(
-        "# Starts\n\nMeasured on {}; a tenant of {} documents.\n\n<!-- table:starts -->\n| {} |\n|---|---:|---:|---|\n",
-        machine::words(&said.machine),
-        said.documents,
+        "# Starts\n\n<!-- table:starts -->\n| {} |\n|---|---:|---:|---|\n",
         HEADER.join(" | ")
     );
     for row in rows(said) {
         text.push_str(&format!("| {} |\n", row.join(" | ")));
     }
-    text + "<!-- /table -->\n"
+    text.push_str(&format!(
+        "\nMeasured on {}; a tenant of {} documents.\n<!-- /table -->\n",
+        machine::words(&said.machine),
+        said.documents
+    ));
+    text
 }
 
 #[cfg(test)]
@@ -215,6 +235,8 @@ mod tests {
         assert_eq!(said.commands.len(), 2);
         assert_eq!(said.commands[0].met, Some(true));
         assert_eq!(said.commands[1].met, None);
+        let csv = csv(&[vec![0.4, 0.6], vec![0.01]]);
+        assert!(csv.contains("\nquery,0.4000\nquery,0.6000\n"), "{csv}");
         let text = markdown(&said);
         assert!(
             text.contains("| query | 3 | 0.450 (0.400 to 0.600) | 0.5 s: met |"),

@@ -42,17 +42,18 @@ pub(in crate::cli) struct BenchIngestArguments {
     pub(super) report: Option<PathBuf>,
 }
 
-/// What of ours can be left out.
+/// What of ours can be left out, in the order in which it runs: what a target compares is neighbours, since a shared
+/// machine changes within minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Own {
     /// Chunkers linked natively, one shared model
     Threads,
-    /// Worker processes, a model in each
-    Processes,
     /// The embedder alone, without documents and index
     Loop,
     /// ONNX Runtime's own matrix product, which says what the hardware can
     Matmul,
+    /// Worker processes, a model in each
+    Processes,
     /// `sandboxed` as it is used: equal chunks of a tenant are embedded once
     SandboxedReuse,
 }
@@ -64,6 +65,8 @@ pub(super) enum Peer {
     All,
     /// Python threads with sentence-transformers, one shared model
     Threads,
+    /// The same, with PyTorch's threads divided among them
+    ThreadsPinned,
     /// Python processes with sentence-transformers, a model in each
     Processes,
     /// The same, with PyTorch's threads divided among the processes
@@ -78,17 +81,18 @@ impl Own {
     pub(super) fn scenario(self) -> Scenario {
         match self {
             Self::Threads => Scenario::Threads,
-            Self::Processes => Scenario::Processes,
             Self::Loop => Scenario::Loop,
             Self::Matmul => Scenario::Matmul,
+            Self::Processes => Scenario::Processes,
             Self::SandboxedReuse => Scenario::SandboxedReuse,
         }
     }
 }
 
 impl Peer {
-    const EACH: [Self; 5] = [
+    const EACH: [Self; 6] = [
         Self::Threads,
+        Self::ThreadsPinned,
         Self::Processes,
         Self::ProcessesPinned,
         Self::Onnxruntime,
@@ -103,6 +107,7 @@ impl Peer {
                 .flat_map(|peer| peer.scenarios())
                 .collect(),
             Self::Threads => vec![Scenario::PythonThreads],
+            Self::ThreadsPinned => vec![Scenario::PythonThreadsPinned],
             Self::Processes => vec![Scenario::PythonProcesses],
             Self::ProcessesPinned => vec![Scenario::PythonProcessesPinned],
             Self::Onnxruntime => vec![Scenario::PythonOnnxruntime],

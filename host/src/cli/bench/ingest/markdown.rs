@@ -1,21 +1,15 @@
 //! What was measured, as a Markdown report. Its tables stand between marks, so that other documents can take them
 //! over: `<!-- table:NAME -->` to `<!-- /table -->`.
 
-use super::show::{against, medians, met, percent, spread, workload};
+use super::show::{against, medians, met, percent, spread, vectors_line, workload};
 use super::{published, scenario::Scenario};
 use crate::api::{BenchIngestJson, BenchScenarioJson, SpreadJson};
 use crate::cli::bench::machine;
-use crate::cli::output::thousands;
+use crate::cli::output::{plural, thousands};
 
 /// The whole report.
 pub(super) fn report(said: &BenchIngestJson) -> String {
     let mut text = String::from("# Ingest\n\n");
-    text.push_str(&format!(
-        "Measured on {}. {} {}, start-up apart; memory in 10^6 bytes over the whole process tree.\n\n",
-        machine::words(&said.machine),
-        workload(said),
-        medians(said)
-    ));
     if said.interrupted {
         text.push_str("Interrupted: what is shown is whole, the rest was not run.\n\n");
     }
@@ -92,12 +86,21 @@ fn runs(said: &BenchIngestJson) -> String {
         ]
     };
     let mut text = table(&header, said.scenarios.iter().map(row));
+    text.push_str(&format!(
+        "\nMeasured on {}. {} {}, start-up apart; memory in 10^6 bytes over the whole process tree.\n",
+        machine::words(&said.machine),
+        workload(said),
+        medians(said)
+    ));
+    if let Some(vectors) = &said.vectors {
+        text.push_str(&format!("\n{}\n", vectors_line(vectors)));
+    }
     for product in &said.products {
         text.push_str(&format!(
-            "\nONNX Runtime's own matrix product with {} workers: {} GFLOP/s ({} times).\n",
-            product.num_workers,
+            "\nONNX Runtime's own matrix product with {}: {} GFLOP/s in {}.\n",
+            plural(product.num_workers as u64, "worker"),
             spread(&product.gflops, 0),
-            product.rounds
+            plural(product.rounds as u64, "run")
         ));
     }
     text
@@ -161,14 +164,14 @@ fn costs(said: &BenchIngestJson) -> String {
 
 fn published_rows(said: &BenchIngestJson) -> String {
     let rows = said.published.iter().map(|row| {
-        let number = |number: Option<f64>| {
-            number.map_or_else(|| "–".to_owned(), |number| number.to_string())
+        let number = |number: Option<f64>, decimals: usize| {
+            number.map_or_else(|| "–".to_owned(), |number| format!("{number:.decimals$}"))
         };
         vec![
             format!("{} (published)", row.build),
             row.scenario.to_owned(),
-            number(row.docs_per_s),
-            number(row.mem_peak_mb),
+            number(row.docs_per_s, 1),
+            number(row.mem_peak_mb, 0),
             row.reason.to_owned(),
         ]
     });
@@ -184,7 +187,9 @@ fn summary(said: &BenchIngestJson) -> String {
     let wanted = [
         Scenario::Sandboxed,
         Scenario::PythonThreads,
+        Scenario::PythonThreadsPinned,
         Scenario::PythonProcesses,
+        Scenario::PythonProcessesPinned,
         Scenario::PythonOnnxruntime,
         Scenario::Fastembed,
     ];

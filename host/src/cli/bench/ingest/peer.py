@@ -1,6 +1,7 @@
 """What Stockade is compared with: the ways to embed documents in Python, each as its own users would write it.
 
     threads            ThreadPoolExecutor over one shared sentence-transformers model
+    threads-pinned     the same, with PyTorch's threads divided among ours
     processes          ProcessPoolExecutor, a sentence-transformers model in each process
     processes-pinned   the same, with PyTorch's threads divided among the processes
     onnxruntime        ThreadPoolExecutor over one ONNX Runtime session of one thread a call
@@ -9,7 +10,7 @@
 Every one embeds the chunks that Stockade made of the same documents, one call a document as a pipeline does,
 and answers with one JSON line. The interpreter, the imports, the models and a first call are start-up and not
 timed. PyTorch chooses its own number of threads, as it does for whoever does not ask ($OMP_NUM_THREADS
-decides otherwise), save in `processes-pinned`. No network connection is opened.
+decides otherwise), save in `threads-pinned` and `processes-pinned`. No network connection is opened.
 """
 
 import argparse
@@ -34,9 +35,12 @@ def arguments():
     return parser.parse_args()
 
 
-def sentence_transformers(folder):
+def sentence_transformers(folder, threads=0):
+    import torch
     from sentence_transformers import SentenceTransformer
 
+    if threads:
+        torch.set_num_threads(threads)
     model = SentenceTransformer(folder, device="cpu")
 
     def embed(chunks):
@@ -107,11 +111,7 @@ EMBED = None
 def become_worker(folder, threads, ready):
     """Runs in each process of a pool: its own model, then a wait until all the others have theirs."""
     global EMBED
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    EMBED = sentence_transformers(folder)
+    EMBED = sentence_transformers(folder, threads)
     ready.wait()
 
 
@@ -147,14 +147,15 @@ def main():
     options = arguments()
     with open(options.chunks, encoding="utf-8") as lines:
         documents = [json.loads(line)["chunks"] for line in lines]
+    pinned = max(1, len(os.sched_getaffinity(0)) // options.workers)
     if options.kind == "processes":
         vectors, seconds = by_processes(options, documents, 0)
     elif options.kind == "processes-pinned":
-        threads = max(1, len(os.sched_getaffinity(0)) // options.workers)
-        vectors, seconds = by_processes(options, documents, threads)
+        vectors, seconds = by_processes(options, documents, pinned)
     else:
         loaders = {
             "threads": lambda: sentence_transformers(options.model),
+            "threads-pinned": lambda: sentence_transformers(options.model, pinned),
             "onnxruntime": lambda: onnxruntime(options.model),
             "fastembed": lambda: fastembed(options.model, options.scratch),
         }

@@ -3,6 +3,7 @@
 use super::show::workload;
 use crate::api::{BenchIngestJson, BenchScenarioJson, SpreadJson};
 use crate::cli::bench::machine;
+use crate::cli::output::plural;
 use crate::plot::{Axis, Bar, Bubble, Chart, Line, PlotError};
 use std::path::Path;
 
@@ -48,6 +49,17 @@ fn subtitle(said: &BenchIngestJson) -> String {
     format!("{} {}", workload(said), machine::words(&said.machine))
 }
 
+/// As [`subtitle`], of bars.
+fn bars_subtitle(said: &BenchIngestJson) -> String {
+    let workers = said.scenarios.first().map_or(0, |one| one.num_workers);
+    format!(
+        "{}, {}. Blue: ours; thin line: least to most. {}",
+        plural(said.workload.documents, "document"),
+        plural(workers as u64, "worker"),
+        machine::words(&said.machine)
+    )
+}
+
 /// What ran with the documents and workers of the first row, in the order of the rows.
 fn first(said: &BenchIngestJson) -> Vec<&BenchScenarioJson> {
     let of = |one: &BenchScenarioJson| (one.num_docs, one.num_workers);
@@ -85,7 +97,7 @@ fn bars(
     let names: Vec<String> = shown.iter().map(|one| one.scenario.to_owned()).collect();
     Chart {
         title: title.to_owned(),
-        subtitle: subtitle(said),
+        subtitle: bars_subtitle(said),
         x: Axis::linear(label, most.fold(0.0, f64::max)),
         y: Axis::names(&names),
         bars: shown.iter().enumerate().map(bar).collect(),
@@ -93,30 +105,38 @@ fn bars(
     }
 }
 
+/// The study's map: throughput against CPU, and memory as the circle's area.
 fn efficiency(said: &BenchIngestJson) -> Chart {
     let shown = first(said);
-    let most = |column: fn(&BenchScenarioJson) -> f64| {
-        let values = shown.iter().map(|one| column(one));
-        values.fold(0.0, f64::max)
-    };
     let bubbles = shown.iter().map(|one| Bubble {
-        at: (one.mem_peak_mb.median, one.docs_per_s.median),
-        name: format!("{} ({:.0} % CPU)", one.scenario, one.cpu_mean.median),
+        at: (one.cpu_mean.median, one.docs_per_s.median),
+        radius: (one.mem_peak_mb.median / MB_PER_SQUARE_PIXEL).sqrt(),
+        name: format!("{}, {:.0} MB", one.scenario, one.mem_peak_mb.median),
         colour: colour(one),
     });
-    // Names stand to the right of their bubbles.
-    let wide = 1.35 * most(|one| one.mem_peak_mb.median);
+    let cpu = shown.iter().map(|one| one.cpu_mean.median);
+    let least = cpu.fold(99.0, f64::min);
+    let most = shown.iter().map(|one| one.docs_per_s.median);
     Chart {
-        title: "Throughput against memory".to_owned(),
+        title: "Throughput against CPU; area: peak memory".to_owned(),
         subtitle: subtitle(said),
-        x: Axis::linear("peak memory of the process tree, MB", wide),
-        y: Axis::linear("documents a second", most(|one| one.docs_per_s.median)),
+        x: Axis::between(
+            "CPU of the process tree, percent of all cores",
+            least,
+            100.0,
+        )
+        .with_room(0.35),
+        y: Axis::linear("documents a second", most.fold(0.0, f64::max)),
         bubbles: bubbles.collect(),
         ..Chart::default()
     }
 }
 
-/// A line for each scenario that ran with several numbers of documents, with most workers.
+/// A gigabyte has a radius of 22 pixels.
+const MB_PER_SQUARE_PIXEL: f64 = 2.0;
+
+/// A line for each scenario that ran with several numbers of documents, with most workers; where none did, a point for
+/// each.
 fn scaling(said: &BenchIngestJson) -> Chart {
     let workers = said.scenarios.iter().map(|one| one.num_workers).max();
     let same = |one: &&BenchScenarioJson| Some(one.num_workers) == workers;
@@ -132,13 +152,16 @@ fn scaling(said: &BenchIngestJson) -> Chart {
             }),
         }
     }
+    if lines.iter().any(|line| line.points.len() > 1) {
+        lines.retain(|line| line.points.len() > 1);
+    }
     let mut points = lines.iter().flat_map(|line| &line.points);
     let most = points.clone().map(|point| point.1).fold(0.0, f64::max);
     let documents = points.by_ref().map(|point| point.0).fold(0.0, f64::max);
     Chart {
         title: "Throughput by number of documents".to_owned(),
-        subtitle: subtitle(said),
-        x: Axis::linear("documents", documents),
+        subtitle: machine::words(&said.machine),
+        x: Axis::linear("documents", documents).with_room(0.2),
         y: Axis::linear("documents a second", most),
         lines,
         ..Chart::default()

@@ -14,8 +14,7 @@ const STUDY: [u32; 3] = [1_000, 5_000, 10_000];
 
 /// Rounds of the study in which a peer runs: the slow ones would take most of the time.
 const STUDY_PEER_ROUNDS: u32 = 3;
-const STUDY_PROCESSES_ROUNDS: u32 = 2;
-const STUDY_PINNED_ROUNDS: u32 = 1;
+const STUDY_SLOW_ROUNDS: u32 = 2;
 
 /// One run of one scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,21 +78,27 @@ impl Plan {
             let scenarios = [ours.clone(), peers].concat();
             runs.extend(Group::new(Some(STUDY[0]), configured, round).runs(&scenarios));
         }
-        let few = [Scenario::Matmul, Scenario::Sandboxed];
+        let few = [Scenario::Sandboxed, Scenario::Matmul];
         if configured > 1 {
             runs.extend(Group::new(Some(STUDY[0]), 1, 1).runs(&few));
         }
-        for documents in &STUDY[1..] {
-            runs.extend(Group::new(Some(*documents), configured, 1).runs(&few));
-        }
+        // The smallest before and after the largest, which it is compared with.
+        let [smallest, middle, largest] = STUDY.map(Some);
+        let once = [Scenario::Sandboxed, Scenario::Threads, Scenario::Matmul];
+        runs.extend(Group::new(middle, configured, 1).runs(&once));
+        let alone = |documents, round| Group::new(documents, configured, round).runs(&few[..1]);
+        runs.extend(alone(smallest, rounds + 1));
+        runs.extend(Group::new(largest, configured, 1).runs(&few));
+        runs.extend(alone(smallest, rounds + 2));
         Self { runs, rounds }
     }
 }
 
 fn study_rounds(peer: Scenario) -> u32 {
     match peer {
-        Scenario::PythonProcesses => STUDY_PROCESSES_ROUNDS,
-        Scenario::PythonProcessesPinned => STUDY_PINNED_ROUNDS,
+        Scenario::PythonProcesses
+        | Scenario::PythonProcessesPinned
+        | Scenario::PythonThreadsPinned => STUDY_SLOW_ROUNDS,
         _ => STUDY_PEER_ROUNDS,
     }
 }
@@ -130,15 +135,12 @@ impl Group {
     }
 }
 
-/// Ours, the product first and then `sandboxed`, whose chunks the others get.
+/// Ours, `sandboxed` first, whose chunks the others get.
 fn own(arguments: &BenchIngestArguments) -> Vec<Scenario> {
     let all = Own::value_variants().to_vec();
     let chosen = arguments.scenarios.clone().unwrap_or(all);
-    let mut others: Vec<Scenario> = chosen.iter().map(|own| own.scenario()).collect();
-    let first = |scenario: &Scenario| *scenario == Scenario::Matmul;
-    let mut scenarios: Vec<Scenario> = others.extract_if(.., |s| first(s)).collect();
-    scenarios.push(Scenario::Sandboxed);
-    scenarios.extend(others);
+    let mut scenarios = vec![Scenario::Sandboxed];
+    scenarios.extend(chosen.iter().map(|own| own.scenario()));
     distinct(scenarios)
 }
 
@@ -216,15 +218,15 @@ pub(super) mod tests {
         assert_eq!(
             &first[..4],
             [
-                Scenario::Matmul,
                 Scenario::Sandboxed,
                 Scenario::Loop,
+                Scenario::Matmul,
                 Scenario::Fastembed
             ]
         );
-        assert_eq!(first.len(), 8, "nothing runs twice in a round: {first:?}");
-        assert_eq!(order(2, 2)[0], Scenario::Sandboxed);
-        assert_eq!(runs.len(), 32);
+        assert_eq!(first.len(), 9, "nothing runs twice in a round: {first:?}");
+        assert_eq!(order(2, 2)[0], Scenario::Loop);
+        assert_eq!(runs.len(), 36);
     }
 
     #[test]
@@ -237,8 +239,8 @@ pub(super) mod tests {
         let runs = Plan::of(&arguments, 2).runs;
         assert_eq!(
             of(&runs, 1_000, Scenario::Sandboxed),
-            6,
-            "once with one worker"
+            8,
+            "once with one worker, and twice around the largest"
         );
         assert_eq!(of(&runs, 1_000, Scenario::PythonThreads), 3);
         assert_eq!(of(&runs, 1_000, Scenario::PythonProcesses), 2);

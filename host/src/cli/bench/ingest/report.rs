@@ -78,20 +78,21 @@ impl Report {
             .filter_map(|kind| self.scenario(kind))
             .collect();
         let ratios = self.ratios();
+        let rows: Vec<BenchRowJson> = self.with_documents().map(|run| self.row(run)).collect();
         let published = published::rows();
         BenchIngestJson {
             machine: machine::this(),
             workload: self.workload(arguments),
             rounds: self.rounds,
             interrupted,
-            targets: verdict::targets(&scenarios, &ratios),
+            targets: verdict::targets(&scenarios, &ratios, &rows),
             costs: verdict::costs(&scenarios, &published),
             scenarios,
             products: self.products(),
             ratios,
             published,
             vectors: self.vectors(),
-            rows: self.with_documents().map(|run| self.row(run)).collect(),
+            rows,
         }
     }
 

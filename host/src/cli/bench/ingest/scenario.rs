@@ -21,6 +21,8 @@ pub(super) enum Scenario {
     Matmul,
     /// Python threads with sentence-transformers, one shared model.
     PythonThreads,
+    /// The same, with PyTorch's threads divided among them.
+    PythonThreadsPinned,
     /// Python processes with sentence-transformers, a model in each.
     PythonProcesses,
     /// The same, with PyTorch's threads divided among the processes.
@@ -41,6 +43,7 @@ impl Scenario {
             Self::Loop => "loop",
             Self::Matmul => "matmul",
             Self::PythonThreads => "python-threads",
+            Self::PythonThreadsPinned => "python-threads-pinned",
             Self::PythonProcesses => "python-processes",
             Self::PythonProcessesPinned => "python-processes-pinned",
             Self::PythonOnnxruntime => "python-onnxruntime",
@@ -52,6 +55,7 @@ impl Scenario {
     pub(super) fn peer(self) -> Option<&'static str> {
         match self {
             Self::PythonThreads => Some("threads"),
+            Self::PythonThreadsPinned => Some("threads-pinned"),
             Self::PythonProcesses => Some("processes"),
             Self::PythonProcessesPinned => Some("processes-pinned"),
             Self::PythonOnnxruntime => Some("onnxruntime"),

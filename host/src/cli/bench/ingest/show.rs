@@ -171,16 +171,22 @@ pub(super) fn met(target: &BenchTargetJson) -> &'static str {
     }
 }
 
-/// `2.1, at least 1.9`.
+/// `2.1 (2.0-2.3 in 3 rounds), at least 1.9`.
 pub(super) fn against(target: &BenchTargetJson) -> String {
     let bound = target.bound.replace('-', " ");
-    match target.measured {
-        Some(measured) => format!("{measured}, {bound} {}", target.limit),
-        None => format!("{bound} {}", target.limit),
-    }
+    let Some(measured) = target.measured else {
+        return format!("{bound} {}", target.limit);
+    };
+    let among = match (target.spread, target.rounds) {
+        (Some(SpreadJson { min, max, .. }), Some(rounds)) if rounds > 1 => {
+            format!(" ({min}-{max} in {rounds} rounds)")
+        }
+        _ => String::new(),
+    };
+    format!("{measured}{among}, {bound} {}", target.limit)
 }
 
-fn vectors_line(vectors: &BenchVectorsJson) -> String {
+pub(super) fn vectors_line(vectors: &BenchVectorsJson) -> String {
     let BenchVectorsJson {
         compared,
         max_abs_diff,

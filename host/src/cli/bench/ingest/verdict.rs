@@ -1,7 +1,8 @@
 //! What the numbers mean: whether targets are reached, and what it would cost to do the same with each.
 
 use crate::api::{
-    BenchCostJson, BenchPublishedJson, BenchRatioJson, BenchScenarioJson, BenchTargetJson, round,
+    BenchCostJson, BenchPublishedJson, BenchRatioJson, BenchRowJson, BenchScenarioJson,
+    BenchTargetJson, SpreadJson, round,
 };
 
 /// What costs are compared for.
@@ -42,6 +43,7 @@ const RATIOS: [(&str, &str, &str, f64); 4] = [
 pub(super) fn targets(
     scenarios: &[BenchScenarioJson],
     ratios: &[BenchRatioJson],
+    rows: &[BenchRowJson],
 ) -> Vec<BenchTargetJson> {
     let mut targets: Vec<BenchTargetJson> = RATIOS
         .iter()
@@ -50,33 +52,27 @@ pub(super) fn targets(
             let found = ratios.iter().filter(that);
             // Of equal ones the last is taken: from behind, that is the first.
             let found = found.rev().max_by_key(|ratio| ratio.num_workers);
-            at_least(target, least, found.map(|ratio| ratio.docs_per_s.median))
+            at_least(target, least, None).of(found.map(|one| (one.docs_per_s, one.rounds)))
         })
         .collect();
     let bare = scenarios.iter().filter(|one| one.scenario == "loop");
     let bare = bare.rev().max_by_key(|one| one.num_workers);
-    let share = bare.and_then(|bare| bare.hardware_share);
-    targets.push(at_least(
-        "loop, share of the hardware's rate",
-        0.88,
-        share.map(|share| share.median),
-    ));
+    let share = bare.and_then(|bare| Some((bare.hardware_share?, bare.rounds)));
+    targets.push(at_least("loop, share of the hardware's rate", 0.88, None).of(share));
     let memory = memory(scenarios);
-    let two = memory.iter().find(|(workers, _)| *workers == WORKERS);
-    targets.push(at_most(
-        "sandboxed with 2 workers, peak memory in MB",
-        240.0,
-        two.map(|(_, memory)| *memory),
-    ));
+    let two = memory.iter().find(|one| one.num_workers == WORKERS);
+    let two = two.map(|one| (one.mem_peak_mb, one.rounds));
+    let target = "sandboxed with 2 workers, peak memory in MB";
+    targets.push(at_most(target, 240.0, None).of(two));
     targets.push(at_most(
         "sandboxed, peak memory of each further worker in MB",
         30.0,
         each_further(&memory),
     ));
     targets.push(at_least(
-        "sandboxed, documents a second with most documents / with fewest",
+        "sandboxed, documents a second with most documents / with fewest, before and after",
         0.97,
-        scaling(scenarios),
+        scaling(rows),
     ));
     targets
 }
@@ -84,18 +80,47 @@ pub(super) fn targets(
 fn at_least(target: &'static str, limit: f64, measured: Option<f64>) -> BenchTargetJson {
     BenchTargetJson {
         target,
-        bound: "at-least",
+        bound: AT_LEAST,
         limit,
-        measured,
-        met: measured.map(|measured| measured >= limit),
+        measured: None,
+        spread: None,
+        rounds: None,
+        met: None,
     }
+    .with(measured)
 }
 
 fn at_most(target: &'static str, limit: f64, measured: Option<f64>) -> BenchTargetJson {
     BenchTargetJson {
         bound: "at-most",
-        met: measured.map(|measured| measured <= limit),
-        ..at_least(target, limit, measured)
+        ..at_least(target, limit, None)
+    }
+    .with(measured)
+}
+
+const AT_LEAST: &str = "at-least";
+
+impl BenchTargetJson {
+    fn with(self, measured: Option<f64>) -> Self {
+        let met = |measured: f64| match self.bound {
+            AT_LEAST => measured >= self.limit,
+            _ => measured <= self.limit,
+        };
+        Self {
+            measured,
+            met: measured.map(met),
+            ..self
+        }
+    }
+
+    /// As the median of so many rounds, where there are any.
+    fn of(self, measured: Option<(SpreadJson, usize)>) -> Self {
+        let target = self.with(measured.map(|(spread, _)| spread.median));
+        Self {
+            spread: measured.map(|(spread, _)| spread),
+            rounds: measured.map(|(_, rounds)| rounds),
+            ..target
+        }
     }
 }
 
@@ -105,30 +130,41 @@ fn sandboxed(
     scenarios.iter().filter(|one| one.scenario == "sandboxed")
 }
 
-/// Peak memory of the first number of documents by workers, fewest first.
-fn memory(scenarios: &[BenchScenarioJson]) -> Vec<(usize, f64)> {
+/// `sandboxed` with the first number of documents, fewest workers first.
+fn memory(scenarios: &[BenchScenarioJson]) -> Vec<&BenchScenarioJson> {
     let first = sandboxed(scenarios).next().map(|one| one.num_docs);
     let same = sandboxed(scenarios).filter(|one| Some(one.num_docs) == first);
-    let mut memory: Vec<(usize, f64)> = same
-        .map(|one| (one.num_workers, one.mem_peak_mb.median))
-        .collect();
-    memory.sort_by_key(|(workers, _)| *workers);
+    let mut memory: Vec<&BenchScenarioJson> = same.collect();
+    memory.sort_by_key(|one| one.num_workers);
     memory
 }
 
-fn each_further(memory: &[(usize, f64)]) -> Option<f64> {
-    let ((fewest, least), (most, largest)) = (memory.first()?, memory.last()?);
-    let further = most.checked_sub(*fewest).filter(|further| *further > 0)?;
-    Some(round((largest - least) / further as f64, 1))
+fn each_further(memory: &[&BenchScenarioJson]) -> Option<f64> {
+    let (fewest, most) = (memory.first()?, memory.last()?);
+    let further = most.num_workers.checked_sub(fewest.num_workers);
+    let further = further.filter(|further| *further > 0)?;
+    let more = most.mem_peak_mb.median - fewest.mem_peak_mb.median;
+    Some(round(more / further as f64, 1))
 }
 
-/// With the workers that most documents were run with.
-fn scaling(scenarios: &[BenchScenarioJson]) -> Option<f64> {
-    let most = sandboxed(scenarios).max_by_key(|one| one.num_docs)?;
-    let same = sandboxed(scenarios).filter(|one| one.num_workers == most.num_workers);
-    let fewest = same.min_by_key(|one| one.num_docs)?;
-    let differ = most.num_docs > fewest.num_docs;
-    differ.then(|| round(most.docs_per_s.median / fewest.docs_per_s.median, 3))
+/// The run with most documents by those with fewest that came next before and after it, with as many workers: a shared
+/// machine is another one after some minutes.
+fn scaling(rows: &[BenchRowJson]) -> Option<f64> {
+    let rows: Vec<&BenchRowJson> = rows
+        .iter()
+        .filter(|row| row.scenario == "sandboxed")
+        .collect();
+    let most = rows.iter().map(|row| row.num_docs).max()?;
+    let at = rows.iter().position(|row| row.num_docs == most)?;
+    let workers = rows[at].num_workers;
+    let same = |row: &&&BenchRowJson| row.num_workers == workers;
+    let fewest = rows.iter().filter(same).map(|row| row.num_docs).min()?;
+    let that = |row: &&&BenchRowJson| row.num_docs == fewest && row.num_workers == workers;
+    let (before, after) = (rows[..at].iter().rfind(that), rows[at..].iter().find(that));
+    let rates = [before, after].into_iter().flatten();
+    let rates: Vec<f64> = rates.map(|row| row.docs_per_s).collect();
+    let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+    (most > fewest).then(|| round(rows[at].docs_per_s / mean, 3))
 }
 
 /// What 100 documents a second take, of what was measured with most workers and of what was published.

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long matrices are multiplied.
-const PRODUCTS: Duration = Duration::from_secs(2);
+const PRODUCTS: Duration = Duration::from_secs(6);
 
 #[derive(Deserialize)]
 struct Line {
