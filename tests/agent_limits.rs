@@ -30,7 +30,7 @@ fn handles() {
 #[test]
 fn wall_while_waiting_in_the_host_is_nobodys_fault() {
     let small = index(&[]);
-    let policy = "[agent]\nwall_ms_max = 60\ncpu_ms_max = 60\nhandles_max = 100_000\n\
+    let policy = "[agent]\nwall_ms_max = 1_000\ncpu_ms_max = 1_000\nhandles_max = 100_000\n\
                   embed_tokens_max = 1_000_000";
     let (outcome, usage) = ask(&embedder(100_000), policy, &small.index);
     let (reason, blame, _) = stopped(outcome);

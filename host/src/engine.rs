@@ -29,8 +29,9 @@ const REST: Duration = Duration::from_millis(250);
 /// A ticker that showed nothing for this long is dead or starved: time limits would not be kept.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
-/// How long a silent ticker is waited for: a process that was stopped and goes on has a healthy one.
-const GRACE: Duration = Duration::from_millis(100);
+/// How many ticks a silent ticker is waited for: a process that was stopped and goes on has a healthy one. Ticks of
+/// whoever waits, so that where it does not run itself nothing is concluded.
+const GRACE: u32 = 250;
 
 /// The process's engine with its ticker. Cheap to clone; the ticker ends with the last clone.
 #[derive(Clone)]
@@ -60,28 +61,26 @@ impl Engine {
 
     /// As [`Engine::is_ticking`], but a ticker that was silent is woken and given a moment to show itself.
     pub async fn rouse(&self) -> bool {
-        let patience = Instant::now() + GRACE;
-        while !self.is_ticking() {
-            if Instant::now() >= patience {
-                return false;
+        for _ in 0..GRACE {
+            if self.is_ticking() {
+                return true;
             }
             self.ticker.wake();
             tokio::time::sleep(TICK).await;
         }
-        true
+        self.is_ticking()
     }
 
     /// As [`Engine::rouse`] for those who cannot await. It blocks only where the ticker was silent.
     pub fn rouse_now(&self) -> bool {
-        let patience = Instant::now() + GRACE;
-        while !self.is_ticking() {
-            if Instant::now() >= patience {
-                return false;
+        for _ in 0..GRACE {
+            if self.is_ticking() {
+                return true;
             }
             self.ticker.wake();
             std::thread::park_timeout(TICK);
         }
-        true
+        self.is_ticking()
     }
 
     /// Returns when the engine is older than the longest silence.
@@ -324,6 +323,10 @@ mod tests {
         while Instant::now() < end {
             std::thread::park_timeout(REST);
         }
-        assert!(engine.is_ticking());
+        let watchdog = Instant::now() + Duration::from_secs(60);
+        while !engine.is_ticking() {
+            assert!(Instant::now() < watchdog, "it is dead");
+            std::thread::yield_now();
+        }
     }
 }

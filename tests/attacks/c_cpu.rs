@@ -47,7 +47,10 @@ fn c_03_a_start_loop_is_stopped_at_the_upload_check_too() {
     let bench = Bench::new();
     let guest = Guest::chunker("(i32.const 32)").with("(func $s (loop (br 0))) (start $s)");
     let file = bench.file("start.wasm", guest.build().unwrap());
-    let check = ["plugin", "check", arg(&file)];
+    // On a slow machine CPU time would end first.
+    let policy = "[chunker]\ncpu_ms_max = 600_000\nwall_ms_max = 600_000\n";
+    let policy = bench.file("patient.toml", policy);
+    let check = ["plugin", "check", arg(&file), "--policy", arg(&policy)];
     bench.run(&check).fails(2, &["fuel in instantiate"]);
 }
 
@@ -212,7 +215,10 @@ fn c_15_a_flood_of_questions_is_refused_and_others_are_answered() {
         // Compiled by the program, so that this process finds it in the cache.
         bench.run(&["query", tenant, "warm", "--agent", agent]).ok();
     }
-    let policy = bench.file("flood.toml", format!("[agent]\n{ENDLESS}"));
+    let policy = bench.file(
+        "flood.toml",
+        format!("[tenant]\nqueue_ms_max = 300_000\n[agent]\n{ENDLESS}"),
+    );
     bench.run(&["tenant", "policy", "flood", arg(&policy)]).ok();
     wait(flood(&bench));
 }

@@ -140,13 +140,13 @@ fn w_05_clocks_stand_still() {
 /// W-06: sleeps for an hour. The wall limit ends it, in the host and by nobody's fault.
 #[test]
 fn w_06_a_sleeper_is_stopped_by_the_wall_clock() {
-    let (outcome, usage) = attempt("sleep", "wall_ms_max = 1_500\ncpu_ms_max = 1_500");
+    let (outcome, usage) = attempt("sleep", "wall_ms_max = 6_000\ncpu_ms_max = 6_000");
     let (reason, blame, phase) = stopped(outcome);
     assert_eq!(
         (reason, blame, phase.as_str()),
         (Reason::Wall, Blame::Limit, "host:wasi")
     );
-    assert!(usage.guest_cpu_ms < 1_000.0, "{usage:?}");
+    assert!(usage.guest_cpu_ms < 3_000.0, "{usage:?}");
 }
 
 /// A guest that waits for a timer 580 years away.
@@ -162,7 +162,7 @@ const TIMER: &str = "import wasi:clocks/monotonic-clock@0.2.0;";
 /// W-06, without an interpreter: the wall limit ends it as it does the sleeper in Python.
 #[test]
 fn w_06_a_wait_of_centuries_is_stopped_by_the_wall_clock() {
-    let task = bare_task("wall_ms_max = 100\ncpu_ms_max = 100");
+    let task = bare_task("wall_ms_max = 2_000\ncpu_ms_max = 2_000");
     let (reason, blame, phase) = stopped(run_bare(&waits_for_centuries(), TIMER, &task));
     assert_eq!(
         (reason, blame, phase.as_str()),

@@ -39,7 +39,7 @@ fn running() -> Vec<Attack> {
             what: "a loop of many times the CPU time allowed, within its instructions",
             against: &[Guard::GuestCpu],
             run: |arena| {
-                let lines = "[chunker]\ncpu_ms_max = 1\nfuel_max = 1_000_000_000_000";
+                let lines = "[chunker]\ncpu_ms_max = 1\nwall_ms_max = 600_000\nfuel_max = 1_000_000_000_000";
                 ended(arena.chunk(&turning(100_000_000), lines))
             },
         },

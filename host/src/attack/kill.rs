@@ -168,7 +168,7 @@ const WORDS: usize = 100;
 const DIFFERENCE_MAX: f32 = 1e-5;
 
 /// What never happened within this time will not.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl<'a> Kills<'a> {
     /// Compiles the guests.
@@ -243,6 +243,10 @@ impl<'a> Kills<'a> {
         let (Some(killed), Err(stop)) = (killed, outcome) else {
             return Ok(Try::Missed);
         };
+        if kind == KillKind::InBatch && stop.phase != Phase::HostEmbed.as_str() {
+            // The batch was read before the kill came.
+            return Ok(Try::Missed);
+        }
         let took = freed.saturating_duration_since(killed);
         Ok(Try::Freed(Freed { task, stop, took }))
     }

@@ -296,13 +296,12 @@ fn held(queue: usize) -> (Embedder, mpsc::Sender<()>) {
 
 /// Waits until the queue holds so many bulk tokens.
 async fn until_bulk_waits(embedder: &Embedder, tokens: usize) {
-    for _ in 0..10_000 {
-        if embedder.stats().bulk_tokens_waiting == tokens {
-            return;
-        }
+    let watchdog = std::time::Instant::now() + Duration::from_secs(60);
+    while embedder.stats().bulk_tokens_waiting != tokens {
+        let late = std::time::Instant::now() > watchdog;
+        assert!(!late, "{:?} instead of {tokens}", embedder.stats());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    panic!("{:?} instead of {tokens}", embedder.stats());
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The longest time in which two changes of a file may bear the same time.
 const COARSEST_TICK: Duration = Duration::from_millis(20);
 
+/// How often a file that keeps changing is waited for: about a second.
+const SETTLING_MAX: u32 = 50;
+
 /// Buffer of a file of lines.
 const LINES_BUFFER: usize = 64 << 10;
 
@@ -204,12 +207,19 @@ fn within(path: &Path, context: &Context, file: &File) -> Result<PathBuf, LoadEr
 }
 
 /// All bytes of a file, refused by its size before they are read.
-fn bounded(mut file: std::fs::File, place: &str, limit: u64) -> Result<Vec<u8>, LoadError> {
+pub(super) fn bounded(
+    mut file: std::fs::File,
+    place: &str,
+    limit: u64,
+) -> Result<Vec<u8>, LoadError> {
     let failed = |source| LoadError::Read {
         place: place.to_owned(),
         source,
     };
-    let before = settled(&file).map_err(failed)?;
+    let unsteady = || LoadError::Unsteady {
+        place: place.to_owned(),
+    };
+    let before = settled(&file).map_err(failed)?.ok_or_else(unsteady)?;
     let size = before.len();
     let too_large = |bytes| LoadError::TooLarge {
         place: place.to_owned(),
@@ -233,29 +243,27 @@ fn bounded(mut file: std::fs::File, place: &str, limit: u64) -> Result<Vec<u8>, 
     let after = file.metadata().map_err(failed)?;
     let state = |metadata: &std::fs::Metadata| (metadata.len(), metadata.modified().ok());
     if size > 0 && (state(&before) != state(&after) || bytes.len() as u64 != size) {
-        return Err(LoadError::Unsteady {
-            place: place.to_owned(),
-        });
+        return Err(unsteady());
     }
     Ok(bytes)
 }
 
-/// The file's state, when a change from now on would show in it. Times of change may be as coarse as the kernel's
-/// tick, so one that has just been changed is waited for.
-fn settled(file: &std::fs::File) -> std::io::Result<std::fs::Metadata> {
-    let state = file.metadata()?;
+/// The file's state, when a change from now on would show in it; nothing where it never rests. Times of change may be as
+/// coarse as the kernel's tick, so one that has just been changed is waited for.
+fn settled(file: &std::fs::File) -> std::io::Result<Option<std::fs::Metadata>> {
     let age = |state: &std::fs::Metadata| state.modified().ok()?.elapsed().ok();
-    match age(&state).filter(|age| *age < COARSEST_TICK) {
-        None => Ok(state),
-        Some(age) => {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a reader's own thread, for one tick"
-            )]
-            std::thread::sleep(COARSEST_TICK - age);
-            file.metadata()
-        }
+    for _ in 0..SETTLING_MAX {
+        let state = file.metadata()?;
+        let Some(age) = age(&state).filter(|age| *age < COARSEST_TICK) else {
+            return Ok(Some(state));
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a reader's own thread, for one tick"
+        )]
+        std::thread::sleep(COARSEST_TICK - age);
     }
+    Ok(None)
 }
 
 /// What standard input turned out to be.

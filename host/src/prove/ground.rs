@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) const CORPUS: u64 = 2_000;
 
 /// How long something that must happen may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One chunk for every 2 KiB of text.
 pub(super) const PIECES: &str = "

@@ -166,25 +166,30 @@ mod tests {
     #[test]
     fn an_interrupt_kills_the_program_and_what_it_started() {
         let folder = tempfile::tempdir().unwrap();
-        let survivor = folder.path().join("survivor");
+        let file = folder.path().join("started");
+        // Renamed when it is whole.
         let script = format!(
-            "(sleep 1; touch {}) & echo started; wait",
-            survivor.display()
+            "sleep 600 & echo $! >{0}.new; mv {0}.new {0}; wait",
+            file.display()
         );
+        let watchdog = Instant::now() + Duration::from_secs(60);
+        let until = |happened: &dyn Fn() -> bool| {
+            while !happened() {
+                assert!(Instant::now() < watchdog, "it never happened");
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+        };
         let interrupt = CancellationToken::new();
-        let ending = interrupt.clone();
-        let timer = std::thread::spawn(move || {
-            std::thread::park_timeout(Duration::from_millis(300));
-            ending.cancel();
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| run_to_end(shell(&script), &interrupt));
+            until(&|| file.exists());
+            interrupt.cancel();
+            let ended = run.join().unwrap();
+            assert!(matches!(ended, Err(BenchError::Interrupted)));
         });
-        let began = Instant::now();
-        assert!(matches!(
-            run_to_end(shell(&script), &interrupt),
-            Err(BenchError::Interrupted)
-        ));
-        assert!(began.elapsed() < Duration::from_millis(900));
-        timer.join().unwrap();
-        std::thread::park_timeout(Duration::from_millis(1_200));
-        assert!(!survivor.exists());
+        let started = std::fs::read_to_string(file).unwrap();
+        let stat = format!("/proc/{}/stat", started.trim());
+        // Gone, or dead and not yet waited for.
+        until(&|| std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")));
     }
 }

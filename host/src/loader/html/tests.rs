@@ -88,7 +88,7 @@ fn soon(html: &str) -> Page {
     let read = page(html);
     let took = begun.elapsed();
     let start = &html[..20];
-    assert!(took < Duration::from_secs(5), "{start} took {took:?}");
+    assert!(took < Duration::from_secs(60), "{start} took {took:?}");
     read
 }
 

@@ -168,25 +168,47 @@ async fn window(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
     tokio::time::sleep(Duration::from_millis(target.limit() * 1_000 + 300)).await;
     slow.bad(2).await?;
     let under = slow.runs().await?;
-    let mut quick = Patient::new(ground, target, &besides).await?;
-    let began = Instant::now();
-    quick.bad(3).await?;
-    let over = quick.refused().await?;
+    let (over, took) = quickly(ground, target, &besides, 3).await?;
     Ok(Sides {
         over,
         under,
-        free: Some(began.elapsed()),
+        free: Some(took),
     })
 }
 
 async fn cooldown(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
     let besides = [ANY_RATIO, ONE_DAY, ("breaker.stops_max", Value::Count(2))];
+    let (over, took) = quickly(ground, target, &besides, 2).await?;
     let mut patient = Patient::new(ground, target, &besides).await?;
-    let began = Instant::now();
     patient.bad(2).await?;
-    let over = patient.refused().await?;
-    let free = Some(began.elapsed());
     tokio::time::sleep(Duration::from_millis(target.limit() * 1_000 + 300)).await;
     let under = patient.runs().await?;
-    Ok(Sides { over, under, free })
+    Ok(Sides {
+        over,
+        under,
+        free: Some(took),
+    })
+}
+
+/// So many bad documents, and then one that must be refused; how long that took. Tried again where it took longer than
+/// the limit: on a machine that is too busy for it, it is not the limit that failed.
+async fn quickly(
+    ground: &Ground,
+    target: &Target,
+    besides: &[(&str, Value)],
+    number: u64,
+) -> Result<(Side, Duration), Failure> {
+    let limit = Duration::from_secs(target.limit());
+    let mut tries = 0..5;
+    loop {
+        let mut patient = Patient::new(ground, target, besides).await?;
+        let began = Instant::now();
+        patient.bad(number).await?;
+        let over = patient.refused().await?;
+        let took = began.elapsed();
+        tries.next();
+        if over.held || took < limit || tries.is_empty() {
+            return Ok((over, took));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{ANY, flood};
 use crate::attack::{Guest, NO_PASSAGES, WHOLE_TEXT};
+use crate::corpus::TenantId;
 use crate::error::Failure;
 use crate::index::IndexError;
 use crate::policy::Value;
@@ -19,9 +20,15 @@ const NO_CHUNKS: &str = NO_PASSAGES;
 /// Questions beyond what a queue holds.
 const TOO_MANY: u64 = 20;
 
-/// How long the embedder's shares are watched, and how far from the promised one they may be.
+/// How long the embedder's shares are watched at least and at most, and until how many tokens, since documents come
+/// several at a time; and how far from the promised share they may be.
 const WATCHED: Duration = Duration::from_secs(5);
+const WATCHED_MAX: Duration = Duration::from_secs(90);
+const WATCHED_TOKENS: u64 = 20_000;
 const SHARE_TOLERANCE: f64 = 0.05;
+
+/// How often a place is waited for: on a machine that is too busy to give it up in time, it is not the limit that failed.
+const TRIES: u32 = 5;
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![
@@ -152,19 +159,37 @@ async fn queue(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
         Ok(Err(failure)) => by_stop(&failure, "queue"),
         _ => side(false, "it was answered".to_owned(), None),
     };
-    // With success: the place becomes free in time.
-    let patient = ground.ask(&tenant);
-    ground.wait_for(|| ground.tasks(&tenant) == (1, 1)).await;
-    tokio::time::sleep(limit / 2).await;
-    ground.end_one(&tenant);
-    let runs = ground.wait_for(|| ground.tasks(&tenant) == (1, 0)).await;
-    ground.end_all(&tenant, vec![holder, patient]).await;
-    let got = format!("ran after {} ms", (limit / 2).as_millis());
+    ground.end_all(&tenant, vec![holder]).await;
+    let mut under = side(false, "never ran".to_owned(), None);
+    for _ in 0..TRIES {
+        let (runs, in_time) = waits_half(ground, &tenant, limit).await;
+        let got = format!("ran after {} ms", (limit / 2).as_millis());
+        under = side(runs, got, Some(count(target.limit() / 2)));
+        if runs || in_time {
+            break;
+        }
+    }
     Ok(Sides {
         over,
-        under: side(runs, got, Some(count(target.limit() / 2))),
+        under,
         free: Some(waited.saturating_sub(limit)),
     })
+}
+
+/// With success: the place becomes free after half of the limit. Whether it ran, and whether the place was free in time.
+async fn waits_half(ground: &Ground, tenant: &TenantId, limit: Duration) -> (bool, bool) {
+    let holder = ground.ask(tenant);
+    ground.wait_for(|| ground.tasks(tenant) == (1, 0)).await;
+    let began = Instant::now();
+    let patient = ground.ask(tenant);
+    ground.wait_for(|| ground.tasks(tenant) == (1, 1)).await;
+    tokio::time::sleep(limit / 2).await;
+    ground.end_one(tenant);
+    let in_time = began.elapsed() < limit;
+    let decided = || ground.tasks(tenant) == (1, 0) || patient.is_finished();
+    let runs = ground.wait_for(decided).await && !patient.is_finished();
+    ground.end_all(tenant, vec![holder, patient]).await;
+    (runs, in_time)
 }
 
 async fn documents(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
@@ -282,8 +307,13 @@ async fn share(ground: &Ground, target: &Target) -> Result<Sides, Failure> {
     let both = || greedy.tokens().min(rival.tokens()) > 2_000;
     let going = ground.wait_for(both).await;
     let before = (greedy.tokens(), rival.tokens());
+    let since = || (greedy.tokens() - before.0, rival.tokens() - before.1);
+    let began = Instant::now();
     tokio::time::sleep(WATCHED).await;
-    let (mine, theirs) = (greedy.tokens() - before.0, rival.tokens() - before.1);
+    while since().0 + since().1 < WATCHED_TOKENS && began.elapsed() < WATCHED_MAX {
+        tokio::time::sleep(WATCHED / 10).await;
+    }
+    let (mine, theirs) = since();
     greedy.end().await;
     rival.end().await;
     let promised = count(own) / count(own + other);
