@@ -34,7 +34,7 @@ cargo xtask COMMAND
   test [--only STEP]…     set up, then check: fmt, clippy, deny, advisories, dockerfile, test, doc
   bench ARGUMENTS…        set up, then `stockade bench ARGUMENTS…` (see `cargo xtask bench --help`)
   bench --baseline REV    the micro-benchmarks of another commit and of this working tree, in turn; --rounds N
-  study                   what the documents show of ingest, fairness and starts (about 45 minutes), and fill
+  study                   what the documents show of ingest, fairness and starts (about 35 minutes), and fill
                           them in; --without-peers, --rounds N, --only ingest|fairness|starts
   numbers                 fill the documents from the reports in docs/runs
   fuzz ARGUMENTS…         set up, then search for inputs that break what reads strangers' bytes (see `fuzz --help`)

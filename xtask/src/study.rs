@@ -1,5 +1,5 @@
-//! `cargo xtask study`: what the documents show of ingest, fairness and starts, in one go of about three quarters of an
-//! hour on two cores, into docs/runs, and from there into the documents. It does not know what is measured.
+//! `cargo xtask study`: what the documents show of ingest, fairness and starts, in one go of some 35
+//! minutes on two cores, into docs/runs, and from there into the documents. It does not know what is measured.
 
 use std::fs;
 use std::process::{Command, ExitCode};

@@ -54,7 +54,7 @@ fn name_domain(environment: &Environment) -> ort::Result<()> {
 }
 
 /// The graph, and its weights in memory: once as they are, and once as ONNX Runtime packs them for its
-/// products. A session of its own weights costs 95 MB, one that shares these 12 MB.
+/// products. A session of its own weights costs 95 MB, one that shares these 7 to 12 MB.
 pub(super) struct Weights {
     environment: Environment,
     dir: PathBuf,
