@@ -5,6 +5,7 @@ pub mod process;
 pub mod running;
 pub mod stage;
 
+use running::Running;
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -86,17 +87,11 @@ impl Bench {
     }
 
     pub fn run_with_input(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Ran {
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
+        let mut running = Running::start(self, arguments);
+        let mut stdin = running.input();
         let input = input.as_ref().to_vec();
         let writer = std::thread::spawn(move || stdin.write_all(&input));
-        let ran = ran(&child.wait_with_output().unwrap());
+        let ran = ran(&running.output());
         let _ = writer.join();
         ran
     }

@@ -3,7 +3,7 @@
 use super::{Bench, Ran, wait_until};
 use serde_json::json;
 use std::io::Write;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 /// A command that runs in the background; killed where a test fails before its end.
 pub struct Running(pub Option<Child>);
@@ -30,8 +30,12 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
-    pub fn end(mut self) -> Ran {
-        let ended = self.0.take().unwrap().wait_with_output().unwrap();
+    pub fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+
+    pub fn end(self) -> Ran {
+        let ended = self.output();
         Ran {
             code: ended.status.code().unwrap_or(-1),
             out: String::from_utf8(ended.stdout).unwrap(),

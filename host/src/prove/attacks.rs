@@ -18,6 +18,9 @@ use crate::error::Blame;
 use crate::plugin::PluginKind;
 use crate::task::Reason;
 
+/// How often a short limit is tried: where the machine is too busy to be in time, it is not the limit that failed.
+const TRIES: u32 = 5;
+
 /// Every attack, in no order.
 pub(super) fn all() -> Vec<Attack> {
     let mut all = call::attacks();

@@ -4,7 +4,7 @@
 //! which nothing but this measurement can ask for; in turn, round by round, on the disk of the data folder.
 
 use super::error::BenchError;
-use super::stage::{copy_configuration, write_error};
+use super::stage::{copy_configuration, write_error, write_if_asked};
 use super::statistics::Spread;
 use super::workload::Workload;
 use crate::api::{BenchDurabilityJson, BenchDurabilityRowJson, SpreadJson, round};
@@ -97,9 +97,7 @@ pub(super) async fn run(
         }
     }
     let said = report(&arguments, &disk, fsync_us, rows, interrupt.is_cancelled())?;
-    if let Some(path) = &arguments.csv {
-        std::fs::write(path, csv(&said.rows)).map_err(|source| write_error(path, source))?;
-    }
+    write_if_asked(arguments.csv.as_deref(), || csv(&said.rows))?;
     session.out.answer(&said, |out| show(out, &said));
     Ok(match said.interrupted {
         true => Exit::Interrupted,

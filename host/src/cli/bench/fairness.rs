@@ -7,7 +7,7 @@ use super::error::BenchError;
 use super::machine;
 use super::neighbour::judge::percentile;
 use super::neighbour::victim::{Asked, Victim};
-use super::stage::{check_writable, copy_configuration, write_error};
+use super::stage::{check_writable, copy_configuration, write_error, write_if_asked};
 use super::workload::Words;
 use crate::api::{BenchFairnessJson, FairnessQueriesJson, FairnessShareJson, round};
 use crate::cli::Session;
@@ -109,15 +109,10 @@ pub(super) async fn run(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if let Some(path) = &arguments.csv {
-        std::fs::write(path, measured.csv()).map_err(|source| write_error(path, source))?;
-    }
+    write_if_asked(arguments.csv.as_deref(), || measured.csv())?;
     let said = measured.json(interrupt.is_cancelled());
     session.out.answer(&said, |out| show(out, &said));
-    if let Some(path) = &arguments.report {
-        let report = markdown(&said);
-        std::fs::write(path, report).map_err(|source| write_error(path, source))?;
-    }
+    write_if_asked(arguments.report.as_deref(), || markdown(&said))?;
     Ok(match () {
         () if said.interrupted => Exit::Interrupted,
         () if said.idle.failed + said.ingest.failed > 0 => Exit::HostFault,

@@ -19,7 +19,7 @@ pub(in crate::cli) use part::PartCommand;
 pub(super) use part::run as part;
 
 use super::error::BenchError;
-use super::stage::{check_folder, check_readable, check_writable, write_error};
+use super::stage::{check_folder, check_readable, check_writable, write_if_asked};
 use crate::api::BenchIngestJson;
 use crate::cli::Session;
 use crate::cli::documents::interrupted_by_user;
@@ -86,14 +86,8 @@ fn check(arguments: &BenchIngestArguments) -> Result<(), Failure> {
 }
 
 fn save(arguments: &BenchIngestArguments, said: &BenchIngestJson) -> Result<(), Failure> {
-    if let Some(path) = &arguments.csv {
-        let csv = show::csv(&said.rows);
-        std::fs::write(path, csv).map_err(|source| write_error(path, source))?;
-    }
-    if let Some(path) = &arguments.report {
-        let report = markdown::report(said);
-        std::fs::write(path, report).map_err(|source| write_error(path, source))?;
-    }
+    write_if_asked(arguments.csv.as_deref(), || show::csv(&said.rows))?;
+    write_if_asked(arguments.report.as_deref(), || markdown::report(said))?;
     if let Some(folder) = &arguments.plot {
         pictures::save(said, folder)?;
     }

@@ -12,7 +12,7 @@ mod report;
 pub(super) mod victim;
 
 use super::error::BenchError;
-use super::stage::write_error;
+use super::stage::{check_folder, check_writable, write_if_asked};
 use crate::api::{BenchNeighbourJson, NeighbourWorkloadJson};
 use crate::attack::Class;
 use crate::cli::Session;
@@ -132,14 +132,10 @@ pub(super) async fn run(
 /// What would only fail after minutes is tried before.
 fn check(arguments: &BenchNeighbourArguments) -> Result<(), BenchError> {
     if let Some(csv) = &arguments.csv {
-        let opened = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(csv);
-        opened.map_err(|source| write_error(csv, source))?;
+        check_writable(csv)?;
     }
     if let Some(folder) = &arguments.plot {
-        std::fs::create_dir_all(folder).map_err(|source| write_error(folder, source))?;
+        check_folder(folder)?;
     }
     Ok(())
 }
@@ -289,10 +285,7 @@ impl Bench {
     }
 
     fn save(&self) -> Result<(), Failure> {
-        if let Some(path) = &self.arguments.csv {
-            let csv = report::csv(&self.results);
-            std::fs::write(path, csv).map_err(|source| write_error(path, source))?;
-        }
+        write_if_asked(self.arguments.csv.as_deref(), || report::csv(&self.results))?;
         match &self.arguments.plot {
             Some(folder) => self.draw(folder),
             None => Ok(()),

@@ -4,7 +4,7 @@
 //! each answer's time that of embedding its question alone, measured right before, is taken off.
 
 use super::generated::Generated;
-use super::stage::write_error;
+use super::stage::{write_error, write_if_asked};
 use super::statistics::Times;
 use crate::api::{BenchQueryAgentJson, BenchQueryJson, round};
 use crate::cli::Session;
@@ -96,9 +96,7 @@ pub(super) async fn run(
     let gone = || RuntimeError::Argument("the measurement broke off".to_owned());
     let (said, answers) = joined.ok().and_then(Result::ok).ok_or_else(gone)??;
     out.answer(&said, |out| show(out, &said));
-    if let Some(path) = csv {
-        std::fs::write(&path, lines(&answers)).map_err(|source| write_error(&path, source))?;
-    }
+    write_if_asked(csv.as_deref(), || lines(&answers))?;
     Ok(match said {
         said if said.interrupted => Exit::Interrupted,
         said if said.failed > 0 => Exit::Partial,

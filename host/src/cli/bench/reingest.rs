@@ -3,7 +3,7 @@
 
 use super::child;
 use super::error::BenchError;
-use super::stage::{copy_configuration, write_error};
+use super::stage::{copy_configuration, write_error, write_if_asked};
 use super::statistics::Spread;
 use super::workload::Workload;
 use crate::api::{BenchReingestJson, BenchReingestRowJson, SpreadJson, round};
@@ -56,9 +56,7 @@ pub(super) async fn run(session: &Session, arguments: ReingestArguments) -> Resu
         Err(error) => return Err(error.into()),
     };
     let said = report(&arguments, bench.rows, interrupted);
-    if let Some(path) = &arguments.csv {
-        std::fs::write(path, csv(&said.rows)).map_err(|source| write_error(path, source))?;
-    }
+    write_if_asked(arguments.csv.as_deref(), || csv(&said.rows))?;
     session.out.answer(&said, |out| show(out, &said));
     Ok(match interrupted {
         true => Exit::Interrupted,

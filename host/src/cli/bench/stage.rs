@@ -46,6 +46,16 @@ pub(super) fn check_writable(path: &Path) -> Result<(), BenchError> {
     opened.map(drop).map_err(|source| write_error(path, source))
 }
 
+/// Writes what was measured to the file that was asked for, if one was.
+pub(super) fn write_if_asked(
+    path: Option<&Path>,
+    content: impl FnOnce() -> String,
+) -> Result<(), BenchError> {
+    path.map_or(Ok(()), |path| {
+        std::fs::write(path, content()).map_err(|source| write_error(path, source))
+    })
+}
+
 /// A folder that is written to at the end, made where there is none.
 pub(super) fn check_folder(path: &Path) -> Result<(), BenchError> {
     std::fs::create_dir_all(path).map_err(|source| write_error(path, source))

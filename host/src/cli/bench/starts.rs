@@ -4,7 +4,7 @@
 use super::child;
 use super::error::BenchError;
 use super::machine;
-use super::stage::{check_writable, copy_configuration, write_error};
+use super::stage::{check_writable, copy_configuration, write_error, write_if_asked};
 use super::statistics::Spread;
 use super::workload::Workload;
 use crate::api::{BenchProgramStartJson, BenchStartsJson, SpreadJson, round};
@@ -69,15 +69,10 @@ pub(super) async fn run(
             }
         }
     }
-    if let Some(path) = &arguments.csv {
-        std::fs::write(path, csv(&seconds)).map_err(|source| write_error(path, source))?;
-    }
+    write_if_asked(arguments.csv.as_deref(), || csv(&seconds))?;
     let said = json(&seconds, arguments.documents, interrupt.is_cancelled());
     session.out.answer(&said, |out| show(out, &said));
-    if let Some(path) = &arguments.report {
-        let report = markdown(&said);
-        std::fs::write(path, report).map_err(|source| write_error(path, source))?;
-    }
+    write_if_asked(arguments.report.as_deref(), || markdown(&said))?;
     Ok(match said.interrupted {
         true => Exit::Interrupted,
         false => Exit::Done,

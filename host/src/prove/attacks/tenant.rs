@@ -1,6 +1,6 @@
 //! The keys of `[tenant]`: what a tenant may use over all its tasks, shown with floods of them.
 
-use super::{ANY, flood};
+use super::{ANY, TRIES, flood};
 use crate::attack::{Guest, NO_PASSAGES, WHOLE_TEXT};
 use crate::corpus::TenantId;
 use crate::error::Failure;
@@ -26,9 +26,6 @@ const WATCHED: Duration = Duration::from_secs(5);
 const WATCHED_MAX: Duration = Duration::from_secs(90);
 const WATCHED_TOKENS: u64 = 20_000;
 const SHARE_TOLERANCE: f64 = 0.05;
-
-/// How often a place is waited for: on a machine that is too busy to give it up in time, it is not the limit that failed.
-const TRIES: u32 = 5;
 
 pub(super) fn attacks() -> Vec<Attack> {
     vec![

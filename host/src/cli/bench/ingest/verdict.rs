@@ -52,32 +52,28 @@ pub(super) fn targets(
             let found = ratios.iter().filter(that);
             // Of equal ones the last is taken: from behind, that is the first.
             let found = found.rev().max_by_key(|ratio| ratio.num_workers);
-            at_least(target, least, None).of(found.map(|one| (one.docs_per_s, one.rounds)))
+            at_least(target, least).of(found.map(|one| (one.docs_per_s, one.rounds)))
         })
         .collect();
     let bare = scenarios.iter().filter(|one| one.scenario == "loop");
     let bare = bare.rev().max_by_key(|one| one.num_workers);
     let share = bare.and_then(|bare| Some((bare.hardware_share?, bare.rounds)));
-    targets.push(at_least("loop, share of the hardware's rate", 0.88, None).of(share));
+    targets.push(at_least("loop, share of the hardware's rate", 0.88).of(share));
     let memory = memory(scenarios);
     let two = memory.iter().find(|one| one.num_workers == WORKERS);
     let two = two.map(|one| (one.mem_peak_mb, one.rounds));
     let target = "sandboxed with 2 workers, peak memory in MB";
-    targets.push(at_most(target, 240.0, None).of(two));
-    targets.push(at_most(
-        "sandboxed, peak memory of each further worker in MB",
-        30.0,
-        each_further(&memory),
-    ));
-    targets.push(at_least(
-        "sandboxed, documents a second with most documents / with fewest, before and after",
-        0.97,
-        scaling(rows),
-    ));
+    targets.push(at_most(target, 240.0).of(two));
+    let target = "sandboxed, peak memory of each further worker in MB";
+    targets.push(at_most(target, 30.0).with(each_further(&memory)));
+    let target =
+        "sandboxed, documents a second with most documents / with fewest, before and after";
+    targets.push(at_least(target, 0.97).with(scaling(rows)));
     targets
 }
 
-fn at_least(target: &'static str, limit: f64, measured: Option<f64>) -> BenchTargetJson {
+/// Not measured.
+fn at_least(target: &'static str, limit: f64) -> BenchTargetJson {
     BenchTargetJson {
         target,
         bound: AT_LEAST,
@@ -87,15 +83,13 @@ fn at_least(target: &'static str, limit: f64, measured: Option<f64>) -> BenchTar
         rounds: None,
         met: None,
     }
-    .with(measured)
 }
 
-fn at_most(target: &'static str, limit: f64, measured: Option<f64>) -> BenchTargetJson {
+fn at_most(target: &'static str, limit: f64) -> BenchTargetJson {
     BenchTargetJson {
         bound: "at-most",
-        ..at_least(target, limit, None)
+        ..at_least(target, limit)
     }
-    .with(measured)
 }
 
 const AT_LEAST: &str = "at-least";
